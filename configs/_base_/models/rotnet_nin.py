@@ -1,0 +1,9 @@
+"""NIN with 4 blocks that predicts rotations (paper, section 3.1)."""
+
+model = dict(
+    type='mmrot.RotationPred',
+    angles=(0, 90, 180, 270),
+    channels_last=True,
+    backbone=dict(type='mmrot.NIN', num_blocks=4, width=192),
+    head=dict(type='mmrot.RotationHead', in_channels=192),
+)

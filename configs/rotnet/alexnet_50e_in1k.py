@@ -1,0 +1,12 @@
+"""AlexNet on ImageNet by the schedule of the authors' released code: 50 epochs.
+
+    tools/dist_train.sh configs/rotnet/alexnet_50e_in1k.py 8
+
+lr 0.01, divided by 10 after 15, 30 and 45 epochs. 8 GPUs × 24 images = 192
+images, 768 rotated copies. With this code: not run.
+"""
+
+_base_ = 'alexnet_in1k.py'
+
+param_scheduler = dict(milestones=[15, 30, 45])
+train_cfg = dict(max_epochs=50)

@@ -1,0 +1,24 @@
+"""AlexNet on ImageNet by the paper's schedule (section 3.2): 30 epochs.
+
+    tools/dist_train.sh configs/rotnet/alexnet_in1k.py 8
+
+8 GPUs × 24 images = 192 images, 768 rotated copies. On one GPU:
+``--cfg-options train_dataloader.batch_size=192``.
+
+Published: around 2 days on one Titan X (section 2.3); features, Table 5:
+18.8, 31.7, 38.7, 38.2, 36.5 % (linear, conv1 to conv5). The rotation accuracy
+is not published. With this code: not run.
+"""
+
+_base_ = [
+    '../_base_/models/rotnet_alexnet.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/imagenet_30e.py',
+    '../_base_/evaluators/rotation_accuracy.py',
+    '../_base_/default_runtime.py',
+]
+
+train_dataloader = dict(batch_size=24)
+val_dataloader = dict(batch_size=24)
+test_dataloader = dict(batch_size=24)
+default_hooks = dict(checkpoint=dict(save_best='rotation/accuracy'))

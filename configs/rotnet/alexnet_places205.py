@@ -1,0 +1,20 @@
+"""AlexNet on Places205, by the paper's schedule for ImageNet: 30 epochs.
+
+    tools/dist_train.sh configs/rotnet/alexnet_places205.py 8
+
+8 GPUs × 24 images = 192 images, 768 rotated copies. The paper pretrains on
+ImageNet only, so nothing is published for it. With this code: not run.
+"""
+
+_base_ = [
+    '../_base_/models/rotnet_alexnet.py',
+    '../_base_/datasets/places205_224.py',
+    '../_base_/schedules/imagenet_30e.py',
+    '../_base_/evaluators/rotation_accuracy.py',
+    '../_base_/default_runtime.py',
+]
+
+train_dataloader = dict(batch_size=24)
+val_dataloader = dict(batch_size=24)
+test_dataloader = dict(batch_size=24)
+default_hooks = dict(checkpoint=dict(save_best='rotation/accuracy'))

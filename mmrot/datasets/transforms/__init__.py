@@ -1,0 +1,3 @@
+from .rotated_copies import RotatedCopies
+
+__all__ = ['RotatedCopies']

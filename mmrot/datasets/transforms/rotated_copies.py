@@ -1,0 +1,40 @@
+from collections.abc import Sequence
+
+import torch
+from mmcv.transforms import BaseTransform
+
+from mmrot.registry import TRANSFORMS
+from mmrot.rotation import QUARTER_TURNS, check_angles, rotated_copies
+
+
+@TRANSFORMS.register_module()
+class RotatedCopies(BaseTransform):
+    """Replace the image by its rotated copies, in the pipeline.
+
+    Training does not need it: :class:`mmrot.models.RotationDataPreprocessor`
+    makes the same copies on the device, so that workers and bus carry one copy
+    instead of K. It is there to look at the copies and to feed them to another
+    model. It goes right before ``PackInputs``, with ``default_collate``.
+
+    **Required keys:** ``img`` (H, W, C), square when a quarter turn is asked for.
+
+    **Modified keys:** ``img``, a list of K arrays (H, W, C) of the same dtype.
+
+    Args:
+        angles (Sequence[int]): The angle set in degrees counter-clockwise.
+
+    Raises:
+        ValueError: If the angle set is not valid, or the image not square.
+    """
+
+    def __init__(self, angles: Sequence[int] = QUARTER_TURNS) -> None:
+        self.angles = check_angles(angles)
+
+    def transform(self, results: dict) -> dict:
+        image = torch.from_numpy(results['img']).permute(2, 0, 1)  # (C, H, W)
+        copies = rotated_copies(image[None], self.angles)  # (K, C, H, W)
+        results['img'] = [copy.permute(1, 2, 0).contiguous().numpy() for copy in copies]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(angles={self.angles})'

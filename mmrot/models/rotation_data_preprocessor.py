@@ -1,0 +1,82 @@
+from collections.abc import Sequence
+
+import torch
+from mmpretrain.models import SelfSupDataPreprocessor
+from torch import Tensor
+
+from mmrot.registry import MODELS
+from mmrot.rotation import QUARTER_TURNS, check_angles, needs_warp, rotated_copies
+
+
+@MODELS.register_module()
+class RotationDataPreprocessor(SelfSupDataPreprocessor):
+    """Normalise N images and turn them into N·K rotated copies on the device.
+
+    Rotating here, after the transfer, keeps workers, collation and the bus at
+    one copy of each image. A batch that :class:`mmrot.RotatedCopies` already
+    rotated in the pipeline is recognised (``default_collate`` makes it a list
+    of K tensors) and gives the same copies bit for bit.
+
+    Args:
+        angles (Sequence[int]): The angle set in degrees counter-clockwise.
+            :class:`mmrot.RotationPred` passes its own.
+        channels_last (bool): Whether to hand on the copies in channels-last
+            memory format. :class:`mmrot.RotationPred` passes its own.
+        **kwargs: ``mean``, ``std``, ``to_rgb`` and the other arguments of
+            mmpretrain's ``SelfSupDataPreprocessor``.
+
+    Raises:
+        ValueError: If the angle set is not valid, the images are not square,
+            or the pipeline made another number of copies.
+    """
+
+    def __init__(
+        self, angles: Sequence[int] = QUARTER_TURNS, channels_last: bool = False, **kwargs
+    ) -> None:
+        super().__init__(**kwargs)
+        self.angles = check_angles(angles)
+        self.channels_last = channels_last
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Prepare one collated batch.
+
+        Args:
+            data (dict): ``inputs``: (N, C, H, W), or a list of K such tensors
+                from ``RotatedCopies``; ``data_samples``: N samples or absent.
+            training (bool): Not used: training and testing rotate alike.
+
+        Returns:
+            dict: ``inputs``: (N·K, C, H, W) float32, image-major;
+            ``data_samples`` as they came, one per image.
+        """
+        inputs = self.cast_data(data['inputs'])
+        samples = self.cast_data(data.get('data_samples'))
+        rotated = isinstance(inputs, Sequence)
+        if rotated:
+            inputs = self._merge_copies(inputs)  # (N*K, C, H, W)
+        if self.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        # Flips and transposes commute with normalisation, so N images are
+        # normalised, not N*K. A warp commutes only up to rounding: it goes
+        # first, on the same raw pixels that the pipeline transform sees.
+        warp_first = not rotated and needs_warp(self.angles)
+        if warp_first:
+            inputs = rotated_copies(inputs, self.angles)  # (N*K, C, H, W)
+        batch = super().forward({'inputs': inputs, 'data_samples': samples}, training)
+        if not rotated and not warp_first:
+            batch['inputs'] = rotated_copies(batch['inputs'], self.angles)  # (N*K, C, H, W)
+        return batch
+
+    def _merge_copies(self, copies: Sequence[Tensor]) -> Tensor:
+        """Interleave K tensors (N, C, H, W) into one (N·K, C, H, W)."""
+        if any(not isinstance(copy, Tensor) or copy.ndim != 4 for copy in copies):
+            raise ValueError(
+                'the batch is a list of single images: expected a (N, C, H, W) tensor, set '
+                "collate_fn=dict(type='default_collate') in the dataloader"
+            )
+        if len(copies) != len(self.angles):
+            raise ValueError(
+                f'the pipeline made {len(copies)} copies of each image: expected '
+                f'{len(self.angles)} for angles {self.angles}'
+            )
+        return torch.stack(list(copies), dim=1).flatten(0, 1)

@@ -1,0 +1,124 @@
+from collections.abc import Sequence
+
+import torch
+from mmpretrain.models import BaseSelfSupervisor
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmrot.registry import MODELS
+from mmrot.rotation import QUARTER_TURNS, check_angles, rotation_labels
+
+
+@MODELS.register_module()
+class RotationPred(BaseSelfSupervisor):
+    """RotNet: learn by telling by which angle an image was turned.
+
+    `Unsupervised Representation Learning by Predicting Image Rotations
+    <https://arxiv.org/abs/1803.07728>`_, section 2.1: the loss of an image is
+    the cross entropy averaged over all its rotated copies, which are in the
+    same batch.
+
+    Args:
+        backbone (dict): Any backbone of mmrot, mmpretrain, mmdet or mmseg that
+            returns a tuple of maps or vectors.
+        head (dict): A :class:`mmrot.RotationHead`; its ``num_classes`` is set
+            here.
+        data_preprocessor (dict, optional): Arguments of
+            :class:`mmrot.RotationDataPreprocessor`, such as ``mean``; its
+            ``angles`` and ``channels_last`` are set here.
+        angles (Sequence[int]): The angle set in degrees counter-clockwise, the
+            one place that decides it.
+        channels_last (bool): Whether weights and batches are in channels-last
+            memory format, from the data preprocessor on.
+        init_cfg (dict, optional): Initialisation of the whole model.
+
+    Raises:
+        ValueError: If the angle set is not valid.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        head: dict,
+        data_preprocessor: dict | None = None,
+        angles: Sequence[int] = QUARTER_TURNS,
+        channels_last: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        angles = check_angles(angles)
+        super().__init__(
+            backbone=backbone,
+            head={**head, 'num_classes': len(angles)},
+            data_preprocessor={
+                'type': 'mmrot.RotationDataPreprocessor',
+                **(data_preprocessor or {}),
+                'angles': angles,
+                'channels_last': channels_last,
+            },
+            init_cfg=init_cfg,
+        )
+        self.angles = angles
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list[DataSample] | None = None,
+        mode: str = 'tensor',
+    ) -> tuple[Tensor, ...] | dict[str, Tensor] | list[DataSample]:
+        """Run the model on rotated copies.
+
+        Args:
+            inputs (Tensor): (N·K, C, H, W) from the data preprocessor.
+            data_samples (list[DataSample], optional): One per image.
+            mode (str): ``'tensor'`` for features, ``'loss'`` or ``'predict'``.
+
+        Returns:
+            The backbone's tuple of features, the losses, or the data samples
+            with predictions.
+        """
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        return super().forward(inputs, data_samples, mode)
+
+    def loss(
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None
+    ) -> dict[str, Tensor]:
+        """Give the loss and the accuracy over the N·K copies.
+
+        Args:
+            inputs (Tensor): (N·K, C, H, W).
+            data_samples (list[DataSample], optional): Not used: the task needs
+                no annotation.
+
+        Returns:
+            dict[str, Tensor]: ``loss``, and ``accuracy`` in percent.
+        """
+        k = len(self.angles)
+        labels = rotation_labels(len(inputs) // k, k, inputs.device)  # (N*K,)
+        return self.head.loss(self.extract_feat(inputs), labels)
+
+    def predict(
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None
+    ) -> list[DataSample]:
+        """Predict the rotation of every copy.
+
+        Args:
+            inputs (Tensor): (N·K, C, H, W).
+            data_samples (list[DataSample], optional): One per image.
+
+        Returns:
+            list[DataSample]: One per image, with ``rotation_score`` (K, K): row
+            k holds the probabilities of the K angles for the copy turned by
+            angle k; and ``angles``, the angle set.
+        """
+        k = len(self.angles)
+        scores = self.head(self.extract_feat(inputs)).float().softmax(1)  # (N*K, K)
+        scores = scores.unflatten(0, (-1, k))  # (N, K, K)
+        if data_samples is None:
+            data_samples = [DataSample() for _ in scores]
+        for sample, score in zip(data_samples, scores, strict=True):
+            sample.set_field(score, 'rotation_score')
+            sample.set_field(self.angles, 'angles', field_type='metainfo')
+        return data_samples
