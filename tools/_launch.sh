@@ -5,7 +5,7 @@
 set -euo pipefail
 
 die() {
-    echo "${0##*/}: error: $*" >&2
+    echo "mmrot: error: $*" >&2
     exit 2
 }
 

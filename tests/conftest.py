@@ -1,0 +1,105 @@
+"""Tiny data sets in the layouts of the real ones, and the host's registry scope."""
+
+import json
+import pickle
+import runpy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.registry import DefaultScope
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _mmpretrain_scope(request) -> Iterator[None]:
+    """Build in the scope that the configs are in, and leave none behind."""
+    DefaultScope.get_instance(request.node.nodeid, scope_name='mmpretrain')
+    yield
+    DefaultScope._instance_dict.clear()
+
+
+def write_photo(path: Path, rng: np.random.Generator, size: tuple[int, int] = (40, 48)) -> None:
+    """Write a JPEG that is brighter at the top, so that its rotation shows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ramp = np.linspace(220, 20, size[0])[:, None, None]
+    image = ramp + rng.integers(0, 30, (*size, 3))
+    assert cv2.imwrite(str(path), image.astype(np.uint8))
+
+
+@pytest.fixture(scope='session')
+def photo_folder(tmp_path_factory) -> Path:
+    """24 photos, some in nested folders, beside a file that is none."""
+    root = tmp_path_factory.mktemp('photos')
+    rng = np.random.default_rng(0)
+    for index in range(24):
+        folder = ('', 'holiday', 'holiday/day 2')[index % 3]
+        write_photo(root / folder / f'{index:02d}.jpg', rng)
+    (root / 'notes.txt').write_text('not a photo')
+    return root
+
+
+@pytest.fixture(scope='session')
+def data_root(tmp_path_factory) -> Path:
+    """Tiny ImageNet, Places205 and CIFAR-10, each in its real layout."""
+    root = tmp_path_factory.mktemp('data')
+    rng = np.random.default_rng(0)
+    for split, count in (('train', 8), ('val', 4)):
+        lines = []
+        for index in range(count):
+            name = f'n{index % 2:08d}/{split}_{index}.JPEG'
+            write_photo(root / 'imagenet' / split / name, rng, (250, 300))
+            lines.append(f'{name} {index % 2}\n')
+        meta = root / 'imagenet/meta' / f'{split}.txt'
+        meta.parent.mkdir(exist_ok=True)
+        meta.write_text(''.join(lines))
+
+        lines = []
+        images = root / 'places205/data/vision/torralba/deeplearning/images256'
+        for index in range(count):
+            name = f'a/abbey/{split}_{index}.jpg'
+            write_photo(images / name, rng, (256, 256))
+            lines.append(f'{name} {index % 2}\n')
+        listing = root / 'places205/trainvalsplit_places205' / f'{split}_places205.csv'
+        listing.parent.mkdir(exist_ok=True)
+        listing.write_text(''.join(lines))
+
+    batches = root / 'cifar10/cifar-10-batches-py'
+    batches.mkdir(parents=True)
+    for name in [f'data_batch_{index}' for index in range(1, 6)] + ['test_batch']:
+        data = rng.integers(0, 256, (4, 3072), dtype=np.uint8)
+        (batches / name).write_bytes(pickle.dumps({'data': data, 'labels': [0, 1, 2, 3]}))
+    (batches / 'batches.meta').write_bytes(pickle.dumps({'label_names': list('abcdefghij')}))
+    return root
+
+
+@pytest.fixture
+def _any_cifar10(monkeypatch) -> None:
+    """Accept CIFAR-10 files of any checksum: the tiny ones."""
+    monkeypatch.setattr('mmpretrain.datasets.CIFAR10._check_integrity', lambda self: True)
+
+
+@pytest.fixture
+def run_tool(monkeypatch) -> Callable[..., None]:
+    """Run a script of tools/ in this process: ``run_tool('train', arg, ...)``."""
+
+    def run(name: str, *args: object) -> None:
+        script = ROOT / 'tools' / f'{name}.py'
+        monkeypatch.setattr('sys.argv', [str(script), *map(str, args)])
+        runpy.run_path(str(script), run_name='__main__')
+
+    return run
+
+
+def logged(work_dir: Path) -> list[dict]:
+    """Read what the latest job in a work dir logged, one dict per line."""
+    latest = max(work_dir.glob('*/vis_data/scalars.json'), key=lambda path: path.stat().st_mtime_ns)
+    return [json.loads(line) for line in latest.read_text().splitlines()]
+
+
+def losses(work_dir: Path) -> list[float]:
+    """The training losses that the latest job in a work dir logged."""
+    return [row['loss'] for row in logged(work_dir) if 'loss' in row]

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from mmrot.datasets import Digits
+
+
+def test_splits_are_disjoint_and_complete():
+    train, test = Digits('train', size=8), Digits('test', size=8)
+    assert (len(train), len(test)) == (1497, 300)
+    digits = load_digits()
+    first = test.get_data_info(1)  # the 6th digit, unenlarged
+    np.testing.assert_array_equal(
+        first['img'][..., 0], np.round(digits.images[6] * 255 / 16).astype(np.uint8)
+    )
+    assert first['gt_label'] == digits.target[6]
+    counts = np.bincount(train.get_gt_labels()) + np.bincount(test.get_gt_labels())
+    np.testing.assert_array_equal(counts, np.bincount(digits.target))
+
+
+def test_enlarged_to_three_equal_channels():
+    info = Digits('test', size=20).get_data_info(0)
+    assert info['img'].shape == (20, 20, 3)
+    assert info['img'].dtype == np.uint8
+    assert (info['img'] == info['img'][..., :1]).all()
+    assert info['img'].max() > 200
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [(dict(split='val'), "split='val': expected train or test"), (dict(size=4), 'size=4')],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Digits(**arguments)

@@ -1,0 +1,78 @@
+import pytest
+import torch
+from mmengine.dataset import default_collate, pseudo_collate
+from mmpretrain.structures import DataSample
+
+from mmrot.datasets.transforms import RotatedCopies
+from mmrot.models import RotationDataPreprocessor
+from mmrot.rotation import EIGHTH_TURNS, QUARTER_TURNS, rotated_copies
+
+MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
+
+
+def images(n: int = 3, size: int = 10) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, 3, size, size), generator=generator).to(torch.uint8)
+
+
+def preprocessor(**kwargs) -> RotationDataPreprocessor:
+    return RotationDataPreprocessor(mean=MEAN, std=STD, **kwargs)
+
+
+def test_normalised_rotated_copies():
+    batch = images()
+    samples = [DataSample() for _ in batch]
+    data = preprocessor(to_rgb=True)(dict(inputs=batch, data_samples=samples))
+    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    for n, image in enumerate(batch):
+        normal = (image[[2, 1, 0]].float() - mean) / std
+        for k in range(4):
+            expected = torch.rot90(normal, k, (1, 2))
+            assert torch.equal(data['inputs'][4 * n + k], expected)
+    assert len(data['data_samples']) == 3
+
+
+@pytest.mark.parametrize('to_rgb', [False, True])
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.float32])
+@pytest.mark.parametrize('angles', [QUARTER_TURNS, (0, 180), (90, 270), EIGHTH_TURNS])
+def test_pipeline_and_device_path_give_the_same_batch(angles, dtype, to_rgb):
+    batch = images().to(dtype)
+    module = preprocessor(angles=angles, to_rgb=to_rgb)
+    on_device = module(dict(inputs=batch))['inputs']
+    transform = RotatedCopies(angles)
+    items = []
+    for image in batch:
+        copies = transform(dict(img=image.permute(1, 2, 0).contiguous().numpy()))['img']
+        items.append(dict(inputs=[torch.from_numpy(copy).permute(2, 0, 1) for copy in copies]))
+    in_pipeline = module(default_collate(items))['inputs']
+    assert on_device.shape == (3 * len(angles), 3, 10, 10)
+    assert torch.equal(in_pipeline, on_device)
+
+
+def test_channels_last_from_here_on():
+    last = preprocessor(channels_last=True)(dict(inputs=images()))['inputs']
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(last, preprocessor()(dict(inputs=images()))['inputs'])
+
+
+def test_float_inputs_without_normalisation_are_only_rotated():
+    batch = torch.rand(2, 3, 6, 6)
+    assert torch.equal(
+        RotationDataPreprocessor()(dict(inputs=batch))['inputs'], rotated_copies(batch)
+    )
+
+
+def test_another_number_of_copies():
+    with pytest.raises(ValueError, match='made 2 copies of each image: expected 4 for angles'):
+        preprocessor()(dict(inputs=[images(), images()]))
+
+
+def test_pseudo_collate_is_refused_with_the_remedy():
+    data = pseudo_collate([dict(inputs=image) for image in images()])
+    with pytest.raises(ValueError, match="collate_fn=dict\\(type='default_collate'\\)"):
+        preprocessor()(data)
+
+
+def test_non_square():
+    with pytest.raises(ValueError, match=r'\(1, 3, 6, 8\) are not square'):
+        preprocessor()(dict(inputs=torch.zeros(1, 3, 6, 8)))

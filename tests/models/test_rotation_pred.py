@@ -1,0 +1,101 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODELS
+from mmpretrain.structures import DataSample
+
+from mmrot.models import RotationPred
+from mmrot.rotation import EIGHTH_TURNS
+
+
+def build(**kwargs) -> RotationPred:
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='mmrot.RotationPred',
+            backbone=dict(type='mmrot.NIN', num_blocks=3, width=12),
+            head=dict(type='mmrot.RotationHead', in_channels=12),
+            **kwargs,
+        )
+    )
+    model.init_weights()
+    return model
+
+
+def test_loss_is_the_mean_over_all_copies():
+    """Against equation 3 of the paper, written out image by image."""
+    model = build().eval()
+    images = torch.rand(2, 3, 16, 16)
+    data = model.data_preprocessor(dict(inputs=images))
+    loss = model(**data, mode='loss')['loss']
+    terms = []
+    for image in images:
+        for k in range(4):
+            logits = model.head(model.backbone(torch.rot90(image, k, (1, 2))[None]))
+            terms.append(-F.log_softmax(logits, 1)[0, k])
+    assert loss.item() == pytest.approx(torch.stack(terms).mean().item(), abs=1e-6)
+
+
+@pytest.mark.parametrize('angles', [(0, 180), (90, 270), EIGHTH_TURNS])
+def test_one_place_decides_the_angle_set(angles):
+    model = build(angles=angles)
+    assert model.data_preprocessor.angles == angles
+    assert model.head.fc.out_features == len(angles)
+    data = model.data_preprocessor(dict(inputs=torch.rand(2, 3, 16, 16)))
+    (first, second) = model(**data, mode='predict')
+    assert first.rotation_score.shape == (len(angles), len(angles))
+    torch.testing.assert_close(second.rotation_score.sum(1), torch.ones(len(angles)))
+    assert first.angles == angles
+
+
+def test_predict_keeps_samples_and_order():
+    model = build().eval()
+    images = torch.rand(3, 3, 16, 16)
+    samples = [DataSample().set_gt_label(i) for i in range(3)]
+    data = model.data_preprocessor(dict(inputs=images, data_samples=samples))
+    predictions = model(**data, mode='predict')
+    assert [int(p.gt_label) for p in predictions] == [0, 1, 2]
+    logits = model.head(model.backbone(torch.rot90(images[1], 2, (1, 2))[None]))
+    torch.testing.assert_close(predictions[1].rotation_score[2], logits.softmax(1)[0])
+
+
+def test_tensor_mode_gives_the_features():
+    model = build().eval()
+    batch = torch.rand(4, 3, 16, 16)
+    (feature,) = model(batch)
+    assert torch.equal(feature, model.backbone(batch)[0])
+
+
+def test_channels_last_reaches_weights_and_features():
+    model = build(channels_last=True)
+    assert model.backbone.block1.layer1.conv.weight.is_contiguous(
+        memory_format=torch.channels_last
+    )
+    data = model.data_preprocessor(dict(inputs=torch.rand(2, 3, 16, 16)))
+    (feature,) = model(data['inputs'])
+    assert feature.is_contiguous(memory_format=torch.channels_last)
+    assert not feature.is_contiguous()
+    plain = build()
+    plain.load_state_dict(model.state_dict())
+    expected = plain(plain.data_preprocessor(dict(inputs=data['inputs'][::4]))['inputs'])[0]
+    torch.testing.assert_close(feature, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_it_learns():
+    """Images that are brighter on top: the loss falls to near nothing."""
+    model = build()
+    ramp = torch.linspace(1, -1, 16)[:, None].expand(3, 16, 16)
+    images = ramp + 0.1 * torch.randn(8, 3, 16, 16)
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
+    first = model.train_step(dict(inputs=images), wrapper)['loss'].item()
+    for _ in range(20):
+        last = model.train_step(dict(inputs=images), wrapper)
+    assert first > 1
+    assert last['loss'].item() < 0.1
+    assert last['accuracy'].item() == 100
+
+
+def test_bad_angles_name_the_culprit():
+    with pytest.raises(ValueError, match='angle 45 stands twice'):
+        build(angles=(45, 45))

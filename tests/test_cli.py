@@ -1,0 +1,234 @@
+"""What the tools make of arguments and of bad input."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+import mmrot
+from mmrot.cli import (
+    build_parser,
+    check_fields,
+    load_config,
+    one_line_errors,
+    set_data_root,
+    use_image_folder,
+)
+
+DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
+QUICK = [
+    'train_cfg.max_epochs=1',
+    'train_dataloader.dataset.indices=8',
+    'val_dataloader.dataset.indices=4',
+    'train_dataloader.batch_size=4',
+    'model.backbone.width=12',
+    'model.head.in_channels=12',
+]
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    return build_parser('test').parse_args(list(arguments))
+
+
+def test_options_override_and_work_dir_defaults_to_the_name():
+    cfg = load_config(parse(DIGITS, '--cfg-options', 'model.angles=0,180', 'log_level=ERROR'))
+    assert cfg.model.angles == [0, 180]
+    assert cfg.log_level == 'ERROR'
+    assert cfg.work_dir == 'work_dirs/nin4_digits'
+    assert load_config(parse(DIGITS, '--work-dir', 'elsewhere')).work_dir == 'elsewhere'
+
+
+def test_data_root_reaches_every_data_set():
+    cfg = load_config(
+        parse(mmrot.config_path('rotnet_alexnet_in1k.py'), '--cfg-options', 'data_root=/big/disk')
+    )
+    roots = [cfg[name].dataset.data_root for name in ('train_dataloader', 'val_dataloader')]
+    assert roots == ['/big/disk'] * 2
+    assert cfg.test_dataloader.dataset.data_root == '/big/disk'
+
+
+def test_data_root_without_a_data_set_there():
+    cfg = Config(dict(data_root='a', train_dataloader=dict(dataset=dict(data_root='b'))))
+    with pytest.raises(ValueError, match='data_root=c: no data set'):
+        set_data_root(cfg, 'c')
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ('optim_wraper.optimizer.lr=1', "no field 'optim_wraper', expected optim_wrapper"),
+        ('train_datloader.batch_size=1', "no field 'train_datloader', expected train_dataloader"),
+        ('zzz=1', "no field 'zzz', expected one of auto_scale_lr"),
+    ],
+)
+def test_misspelt_option(option, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(parse(DIGITS, '--cfg-options', option))
+
+
+def test_misspelt_field_of_a_config():
+    with pytest.raises(ValueError, match="config field 'optim_wraper': expected 'optim_wrapper'"):
+        check_fields(Config(dict(optim_wraper=dict())), {})
+    # other names are the config's own variables
+    check_fields(Config(dict(data_root='a', train_pipeline=[], img_norm_cfg={})), {})
+
+
+@pytest.mark.parametrize('name', [n for n in mmrot.list_configs() if 'rotnet' in n])
+def test_image_folder_with_any_pretraining_config(name, photo_folder):
+    """Every config decodes, crops and packs the photos at its own size."""
+    from mmengine.registry import DATASETS
+
+    cfg = Config.fromfile(mmrot.config_path(name))
+    use_image_folder(cfg, str(photo_folder))
+    size = 224 if 'in1k' in name or 'places' in name else 16 if 'digits' in name else 32
+    for field, count in (('train_dataloader', 22), ('val_dataloader', 2), ('test_dataloader', 2)):
+        dataset = DATASETS.build(cfg[field].dataset)
+        assert len(dataset) == count
+        assert dataset[0]['inputs'].shape == (3, size, size)
+        assert dataset[0]['inputs'].dtype == torch.uint8
+    assert cfg.data_preprocessor.to_rgb
+
+
+def test_second_image_folder_is_validated_on(photo_folder):
+    cfg = Config.fromfile(DIGITS)
+    use_image_folder(cfg, str(photo_folder), str(photo_folder / 'holiday'))
+    assert cfg.train_dataloader.dataset.split == 'all'
+    assert cfg.val_dataloader.dataset.data_root.endswith('holiday')
+    with pytest.raises(ValueError, match='--image-folder a b c: expected one or two'):
+        use_image_folder(cfg, 'a', 'b', 'c')
+
+
+def test_defaults_of_the_hosts():
+    """mmpretrain's launcher completes dataloaders; mmdet's does not."""
+    cfg = load_config(parse(DIGITS))
+    assert cfg.train_dataloader.collate_fn == dict(type='default_collate')
+    assert cfg.train_dataloader.persistent_workers is False  # there are no workers
+    path = mmrot.config_path('rotnet_alexnet_in1k.py')
+    assert load_config(parse(path)).train_dataloader.persistent_workers is True
+
+
+def test_mmdet_dataloaders_keep_their_collate(tmp_path):
+    path = tmp_path / 'det.py'
+    path.write_text("default_scope = 'mmdet'\ntrain_dataloader = dict(dataset=dict(), num_workers=1)")
+    assert 'collate_fn' not in load_config(parse(str(path))).train_dataloader
+
+
+def test_one_line(capsys, monkeypatch):
+    monkeypatch.delenv('MMROT_TRACEBACK', raising=False)
+    with pytest.raises(SystemExit) as exit_info, one_line_errors():
+        raise ValueError('first\n  second')
+    assert exit_info.value.code.startswith('mmrot: error: ValueError: first second [MMROT_')
+
+
+def test_errors_of_a_running_job_keep_their_traceback():
+    class Started:
+        ready = True
+
+    with pytest.raises(ValueError, match='later'), one_line_errors() as runners:
+        runners.append(Started())
+        raise ValueError('later')
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+@pytest.fixture
+def finished(tmp_path, run_tool) -> Path:
+    """A work dir with a finished job."""
+    run_tool('train', DIGITS, '--work-dir', tmp_path, '--cfg-options', *QUICK)
+    return tmp_path
+
+
+def test_bad_input_is_one_line_and_overwrites_nothing(finished, tmp_path, run_tool, photo_folder):
+    before = snapshot(finished)
+    (empty := tmp_path.parent / f'{tmp_path.name}_empty').mkdir()
+    nin = mmrot.config_path('rotnet/nin4_cifar10.py')
+    in1k = mmrot.config_path('rotnet_alexnet_in1k.py')
+    options = ['--cfg-options', *QUICK]
+    no_download = 'train_dataloader.dataset.download=False'
+    checkpoint = str(finished / 'epoch_1.pth')
+    cases = [
+        ([DIGITS, *options, 'optim_wraper.a=1'], "no field 'optim_wraper'"),
+        ([DIGITS, *options, 'model.backbone.widht=6'], "unexpected keyword argument 'widht'"),
+        ([DIGITS, *options, 'train_cfg.max_epoch=6'], "unexpected keyword argument 'max_epoch'"),
+        ([DIGITS, *options, 'model.backbone.type=mmrot.NiN'], 'mmrot.NiN'),
+        ([DIGITS, *options, 'model.angles=0,90,90'], 'angle 90 stands twice in angles=(0, 90, 90)'),
+        ([DIGITS, *options, 'model.angles=0,30'], 'angle 30 in angles=(0, 30): expected two or more'),
+        ([f'{empty}/none.py', *options], 'none.py'),
+        ([in1k, '--cfg-options', f'data_root={empty}/none'], f'{empty}/none'),
+        ([nin, '--cfg-options', f'data_root={empty}/none', no_download], f'{empty}/none'),
+        ([in1k, '--image-folder', f'{empty}/none'], f'{empty}/none/ does not exist'),
+        ([in1k, '--image-folder', str(empty)], f'{empty}/ has no photo'),
+        ([DIGITS, '--resume', f'{empty}/none.pth', *options], 'none.pth'),
+        (
+            [DIGITS, '--resume', checkpoint, *options, 'model.backbone.width=18', 'model.head.in_channels=18'],
+            f'checkpoint {checkpoint} does not fit the model',
+        ),
+        (
+            [DIGITS, *options, f'load_from={checkpoint}', 'model.backbone.num_blocks=5'],
+            'missing keys in source state_dict: backbone.block5',
+        ),
+    ]
+    for arguments, message in cases:
+        with pytest.raises(SystemExit) as exit_info:
+            run_tool('train', *arguments[:1], '--work-dir', finished, *arguments[1:])
+        text = exit_info.value.code
+        assert text.startswith('mmrot: error: ')
+        assert message in text, text
+        assert '\n' not in text
+        assert len(text) < 700
+        after = snapshot(finished)
+        assert {path: after.get(path) for path in before} == before
+
+
+def test_test_tool_refuses_a_checkpoint_that_does_not_fit(finished, run_tool):
+    with pytest.raises(SystemExit, match=r'epoch_1\.pth does not fit the model.*size mismatch'):
+        run_tool(
+            'test',
+            DIGITS,
+            finished / 'epoch_1.pth',
+            '--work-dir',
+            finished / 'test',
+        )
+
+
+def test_test_tool_repeats_the_validation(finished, run_tool):
+    import mmengine
+    from conftest import logged
+
+    trained = logged(finished)[-1]['rotation/accuracy']
+    run_tool(
+        'test',
+        DIGITS,
+        finished / 'epoch_1.pth',
+        '--work-dir',
+        finished / 'test',
+        '--out',
+        finished / 'metrics.json',
+        '--out-item',
+        'metrics',
+        '--cfg-options',
+        *QUICK,
+        'test_dataloader.dataset.indices=4',
+    )
+    assert mmengine.load(finished / 'metrics.json')['rotation/accuracy'] == trained
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_amp_needs_a_gpu(tmp_path, run_tool):
+    with pytest.raises(SystemExit, match='only available training on gpu'):
+        run_tool('train', DIGITS, '--amp', '--work-dir', tmp_path, '--cfg-options', *QUICK)
+
+
+def test_auto_scale_lr_counts_images(tmp_path, run_tool):
+    """16 of 64 images a batch, rotated or not: a quarter of the rate."""
+    from conftest import logged
+
+    options = [*QUICK, 'train_dataloader.batch_size=16', 'train_dataloader.dataset.indices=16']
+    run_tool(
+        'train', DIGITS, '--auto-scale-lr', '--work-dir', tmp_path, '--cfg-options', *options
+    )
+    assert logged(tmp_path)[0]['lr'] == pytest.approx(0.1 * 16 / 64)

@@ -1,0 +1,82 @@
+import subprocess
+import sys
+
+import pytest
+from mmengine.config import Config
+
+import mmrot
+
+OWN = '''
+_base_ = 'mmrot::{name}'
+model = dict(backbone=dict(width=96), head=dict(in_channels=96))
+'''
+PYTHON_STYLE = '''
+from mmengine.config import read_base
+with read_base():
+    from mmrot.configs._base_.models.rotnet_nin import *
+model.update(angles=(0, 180))
+'''
+
+
+def test_list_configs():
+    names = mmrot.list_configs()
+    assert 'rotnet/alexnet_in1k.py' in names
+    assert 'rotnet_alexnet_in1k.py' in names
+    assert not [name for name in names if '_base_' in name]
+
+
+def test_config_path():
+    path = mmrot.config_path('rotnet/alexnet_in1k.py')
+    assert Config.fromfile(path).model.backbone.type == 'mmrot.AlexNet'
+    assert Config.fromfile(mmrot.config_path('_base_/models/rotnet_nin.py')).model.head
+
+
+def test_missing_config_names_the_closest():
+    with pytest.raises(FileNotFoundError, match='alexnet_in1.*rotnet/alexnet_in1k.py'):
+        mmrot.config_path('rotnet/alexnet_in1.py')
+
+
+@pytest.mark.parametrize('name', ['rotnet/nin4_cifar10.py', '_base_/models/rotnet_nin.py'])
+def test_inherited_from_elsewhere(tmp_path, name):
+    path = tmp_path / 'own.py'
+    path.write_text(OWN.format(name=name))
+    cfg = Config.fromfile(path)
+    assert cfg.model.backbone == dict(type='mmrot.NIN', num_blocks=4, width=96)
+
+
+def test_inherited_in_python_style(tmp_path):
+    path = tmp_path / 'own.py'
+    path.write_text(PYTHON_STYLE)
+    cfg = Config.fromfile(path)
+    assert cfg.model.backbone.type == 'mmrot.NIN'
+    assert tuple(cfg.model.angles) == (0, 180)
+
+
+def test_mmseg_bases_resolve(tmp_path):
+    pytest.importorskip('mmseg')
+    path = tmp_path / 'own.py'
+    path.write_text("_base_ = 'mmseg::_base_/models/fcn_r50-d8.py'\n")
+    assert Config.fromfile(path).model.type == 'EncoderDecoder'
+
+
+def test_types_are_found_from_every_host_without_custom_imports():
+    """In a fresh interpreter, as under a host's own launcher."""
+    code = (
+        'from mmengine.registry import MODELS, DATASETS, TRANSFORMS, METRICS, HOOKS\n'
+        'import sys\n'
+        "assert not any(name.startswith('mmrot') for name in sys.modules)\n"
+        "print(MODELS.get('mmrot.AlexNet').__module__, DATASETS.get('mmrot.Digits').__module__,\n"
+        "      TRANSFORMS.get('mmrot.RotatedCopies').__module__,\n"
+        "      METRICS.get('mmrot.RotationAccuracy').__module__,\n"
+        "      HOOKS.get('mmrot.ProgressLineHook').__module__)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.splitlines()[-1].split() == [
+        'mmrot.models.alexnet',
+        'mmrot.datasets.digits',
+        'mmrot.datasets.transforms.rotated_copies',
+        'mmrot.evaluation.rotation_accuracy',
+        'mmrot.hooks.progress_line_hook',
+    ]

@@ -1,0 +1,118 @@
+"""Every config: its recipe, and two iterations and a validation on tiny data."""
+
+import math
+
+import pytest
+import torch
+from conftest import logged, losses
+from mmengine.config import Config
+
+import mmrot
+
+SMALL = [
+    'train_dataloader.batch_size=4',
+    'val_dataloader.batch_size=3',
+    'train_dataloader.num_workers=0',
+    'val_dataloader.num_workers=0',
+    'train_dataloader.dataset.indices=8',
+    'val_dataloader.dataset.indices=4',
+    'train_cfg.max_epochs=1',
+    'default_hooks.logger.interval=1',
+    'default_hooks.checkpoint.interval=1',
+    'randomness.seed=0',
+]
+
+
+def tiny(data_root, name: str) -> list[str]:
+    """Options that point a config at the tiny data set in its layout."""
+    for part, folder in (('in1k', 'imagenet'), ('places205', 'places205'), ('cifar10', 'cifar10')):
+        if part in name:
+            return [*SMALL, f'data_root={data_root / folder}']
+    return SMALL
+
+
+@pytest.mark.usefixtures('_any_cifar10')
+@pytest.mark.parametrize('name', mmrot.list_configs())
+def test_two_iterations_and_a_validation(name, data_root, tmp_path, run_tool):
+    run_tool(
+        'train',
+        mmrot.config_path(name),
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *tiny(data_root, name),
+    )
+    assert len(losses(tmp_path)) == 2
+    # nothing is learned yet: the classifier starts near the uniform guess
+    assert losses(tmp_path)[0] == pytest.approx(math.log(4), abs=0.3)
+    assert 0 <= logged(tmp_path)[-1]['rotation/accuracy'] <= 100
+    state = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
+    assert all(torch.isfinite(value).all() for value in state.values())
+    assert {key.partition('.')[0] for key in state} == {'backbone', 'head'}
+
+
+@pytest.mark.usefixtures('_any_cifar10')
+@pytest.mark.parametrize('angles', ['0,180', '90,270', '0,45,90,135,180,225,270,315'])
+def test_angle_sets_of_table_2(angles, data_root, tmp_path, run_tool):
+    name = 'rotnet/nin4_cifar10.py'
+    options = [*tiny(data_root, name), f'model.angles={angles}']
+    run_tool(
+        'train', mmrot.config_path(name), '--work-dir', tmp_path, '--cfg-options', *options
+    )
+    first, last = losses(tmp_path)[0], logged(tmp_path)[-1]
+    assert first == pytest.approx(math.log(len(angles.split(','))), abs=0.3)
+    assert {key for key in last if 'accuracy_' in key} == {
+        f'rotation/accuracy_{angle}' for angle in angles.split(',')
+    }
+
+
+@pytest.mark.parametrize(
+    ('name', 'images', 'lr', 'decay', 'milestones', 'gamma', 'epochs'),
+    [
+        # section 3.1 and 3.2 of the paper
+        ('rotnet/nin3_cifar10.py', 128, 0.1, 5e-4, [30, 60, 80], 0.2, 100),
+        ('rotnet/nin4_cifar10.py', 128, 0.1, 5e-4, [30, 60, 80], 0.2, 100),
+        ('rotnet/nin5_cifar10.py', 128, 0.1, 5e-4, [30, 60, 80], 0.2, 100),
+        ('rotnet_alexnet_in1k.py', 192, 0.01, 5e-4, [10, 20], 0.1, 30),
+        ('rotnet/alexnet_in1k.py', 192, 0.01, 5e-4, [10, 20], 0.1, 30),
+        ('rotnet/alexnet_places205.py', 192, 0.01, 5e-4, [10, 20], 0.1, 30),
+        # the authors' released code
+        ('rotnet/alexnet_50e_in1k.py', 192, 0.01, 5e-4, [15, 30, 45], 0.1, 50),
+        # the ResNet-50 model page
+        ('rotnet/resnet50_8xb16_steplr_70e_in1k.py', 128, 0.2, 1e-4, [30, 50], 0.1, 70),
+    ],
+)
+def test_recipes(name, images, lr, decay, milestones, gamma, epochs):
+    cfg = Config.fromfile(mmrot.config_path(name))
+    gpus = 1 if 'cifar10' in name else 8
+    assert gpus * cfg.train_dataloader.batch_size == images
+    assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=images)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (lr, 0.9, decay)
+    schedulers = cfg.param_scheduler
+    step = schedulers[-1] if isinstance(schedulers, list) else schedulers
+    assert (step.milestones, step.gamma, cfg.train_cfg.max_epochs) == (milestones, gamma, epochs)
+    assert cfg.train_cfg.val_interval == 1
+
+
+def test_compile_by_mmengines_field(tmp_path, run_tool):
+    """Dynamo traces a whole training step; the backend is the hardware's matter."""
+    options = [*SMALL, 'compile.backend=eager', 'model.backbone.width=12', 'model.head.in_channels=12']
+    run_tool(
+        'train',
+        mmrot.config_path('rotnet/nin4_digits.py'),
+        '--work-dir',
+        tmp_path / 'compiled',
+        '--cfg-options',
+        *options,
+    )
+    options.remove('compile.backend=eager')
+    run_tool(
+        'train',
+        mmrot.config_path('rotnet/nin4_digits.py'),
+        '--work-dir',
+        tmp_path / 'plain',
+        '--cfg-options',
+        *options,
+    )
+    assert losses(tmp_path / 'compiled') == pytest.approx(losses(tmp_path / 'plain'), rel=1e-4)
