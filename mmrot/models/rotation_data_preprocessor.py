@@ -14,8 +14,7 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
 
     Rotating here, after the transfer, keeps workers, collation and the bus at
     one copy of each image. A batch that :class:`mmrot.RotatedCopies` already
-    rotated in the pipeline is recognised (``default_collate`` makes it a list
-    of K tensors) and gives the same copies bit for bit.
+    rotated in the pipeline is recognised and gives the same copies bit for bit.
 
     Args:
         angles (Sequence[int]): The angle set in degrees counter-clockwise.
@@ -41,8 +40,10 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         """Prepare one collated batch.
 
         Args:
-            data (dict): ``inputs``: (N, C, H, W), or a list of K such tensors
-                from ``RotatedCopies``; ``data_samples``: N samples or absent.
+            data (dict): ``inputs``: (N, C, H, W) from ``default_collate`` or N
+                tensors (C, H, W) from ``pseudo_collate``; behind
+                ``RotatedCopies`` K tensors (N, C, H, W), or K sequences of N
+                tensors (C, H, W). ``data_samples``: N samples, or absent.
             training (bool): Not used: training and testing rotate alike.
 
         Returns:
@@ -51,9 +52,7 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         """
         inputs = self.cast_data(data['inputs'])
         samples = self.cast_data(data.get('data_samples'))
-        rotated = isinstance(inputs, Sequence)
-        if rotated:
-            inputs = self._merge_copies(inputs)  # (N*K, C, H, W)
+        inputs, rotated = self._stack(inputs)
         if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         # Flips and transposes commute with normalisation, so N images are
@@ -67,16 +66,25 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
             batch['inputs'] = rotated_copies(batch['inputs'], self.angles)  # (N*K, C, H, W)
         return batch
 
-    def _merge_copies(self, copies: Sequence[Tensor]) -> Tensor:
-        """Interleave K tensors (N, C, H, W) into one (N·K, C, H, W)."""
-        if any(not isinstance(copy, Tensor) or copy.ndim != 4 for copy in copies):
+    def _stack(self, inputs: Tensor | Sequence) -> tuple[Tensor, bool]:
+        """Make one tensor of what the collate functions give.
+
+        Returns:
+            tuple[Tensor, bool]: (N, C, H, W) and False, or, from a pipeline that
+            rotated, (N·K, C, H, W) and True.
+        """
+        if isinstance(inputs, Tensor):
+            return inputs, False
+        if isinstance(inputs[0], Tensor) and inputs[0].ndim == 3:
+            shapes = sorted({tuple(image.shape) for image in inputs})
+            if len(shapes) > 1:
+                raise ValueError(f'images of shapes {shapes}: expected one shape in a batch')
+            return torch.stack(list(inputs)), False
+        views = [view if isinstance(view, Tensor) else torch.stack(list(view)) for view in inputs]
+        copies = torch.stack(views, dim=1)  # (N, K, C, H, W)
+        if copies.shape[1] != len(self.angles):
             raise ValueError(
-                'the batch is a list of single images: expected a (N, C, H, W) tensor, set '
-                "collate_fn=dict(type='default_collate') in the dataloader"
-            )
-        if len(copies) != len(self.angles):
-            raise ValueError(
-                f'the pipeline made {len(copies)} copies of each image: expected '
+                f'the pipeline made {copies.shape[1]} copies of each image: expected '
                 f'{len(self.angles)} for angles {self.angles}'
             )
-        return torch.stack(list(copies), dim=1).flatten(0, 1)
+        return copies.flatten(0, 1), True

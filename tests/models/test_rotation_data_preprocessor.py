@@ -44,9 +44,11 @@ def test_pipeline_and_device_path_give_the_same_batch(angles, dtype, to_rgb):
     for image in batch:
         copies = transform(dict(img=image.permute(1, 2, 0).contiguous().numpy()))['img']
         items.append(dict(inputs=[torch.from_numpy(copy).permute(2, 0, 1) for copy in copies]))
-    in_pipeline = module(default_collate(items))['inputs']
     assert on_device.shape == (3 * len(angles), 3, 10, 10)
-    assert torch.equal(in_pipeline, on_device)
+    for collate in (default_collate, pseudo_collate):
+        assert torch.equal(module(collate(items))['inputs'], on_device)
+    plain = pseudo_collate([dict(inputs=image) for image in batch])
+    assert torch.equal(module(plain)['inputs'], on_device)
 
 
 def test_channels_last_from_here_on():
@@ -67,10 +69,9 @@ def test_another_number_of_copies():
         preprocessor()(dict(inputs=[images(), images()]))
 
 
-def test_pseudo_collate_is_refused_with_the_remedy():
-    data = pseudo_collate([dict(inputs=image) for image in images()])
-    with pytest.raises(ValueError, match="collate_fn=dict\\(type='default_collate'\\)"):
-        preprocessor()(data)
+def test_images_of_several_sizes():
+    with pytest.raises(ValueError, match=r'\(3, 8, 8\), \(3, 9, 9\).*: expected one shape'):
+        preprocessor()(dict(inputs=[torch.zeros(3, 9, 9), torch.zeros(3, 8, 8)]))
 
 
 def test_non_square():

@@ -30,7 +30,6 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     pin_memory=True,
-    collate_fn=dict(type='default_collate'),
     sampler=dict(type='mmengine.DefaultSampler', shuffle=True),
     dataset=dict(
         type='mmpretrain.CIFAR10', data_root=data_root, split='train', pipeline=train_pipeline
@@ -40,7 +39,6 @@ val_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     pin_memory=True,
-    collate_fn=dict(type='default_collate'),
     sampler=dict(type='mmengine.DefaultSampler', shuffle=False),
     dataset=dict(
         type='mmpretrain.CIFAR10', data_root=data_root, split='test', pipeline=test_pipeline

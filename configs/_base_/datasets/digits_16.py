@@ -15,13 +15,11 @@ test_pipeline = [
 
 train_dataloader = dict(
     num_workers=0,
-    collate_fn=dict(type='default_collate'),
     sampler=dict(type='mmengine.DefaultSampler', shuffle=True),
     dataset=dict(type='mmrot.Digits', split='train', size=16, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     num_workers=0,
-    collate_fn=dict(type='default_collate'),
     sampler=dict(type='mmengine.DefaultSampler', shuffle=False),
     dataset=dict(type='mmrot.Digits', split='test', size=16, pipeline=test_pipeline),
 )

@@ -31,7 +31,6 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     pin_memory=True,
-    collate_fn=dict(type='default_collate'),
     sampler=dict(type='mmengine.DefaultSampler', shuffle=True),
     dataset=dict(
         type='mmpretrain.Places205',
@@ -45,7 +44,6 @@ val_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     pin_memory=True,
-    collate_fn=dict(type='default_collate'),
     sampler=dict(type='mmengine.DefaultSampler', shuffle=False),
     dataset=dict(
         type='mmpretrain.Places205',
