@@ -117,7 +117,7 @@ def draw_predictions(model: nn.Module, batch: dict, count: int) -> Figure:
     for row, sample, images in zip(axes, samples, copies, strict=True):
         for k, (axis, image) in enumerate(zip(row, images, strict=True)):
             guess = int(sample.rotation_score[k].argmax())
-            axis.imshow(((image - low) / (high - low)).permute(1, 2, 0))
+            axis.imshow(((image - low) / (high - low)).permute(1, 2, 0).numpy())
             axis.set_title(
                 f'true {angles[k]}°, predicted {angles[guess]}°',
                 fontsize=6.5,

@@ -4,12 +4,20 @@ mmengine imports this module by itself when it meets a type that is written
 ``mmrot.X``, so no config needs ``custom_imports``.
 """
 
+from mmengine.registry import (
+    DATA_SAMPLERS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    VISBACKENDS,
+    VISUALIZERS,
+    Registry,
+)
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
-from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmrot', locations=['mmrot.models'])
 DATASETS = Registry(
@@ -25,3 +33,15 @@ METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='mmrot', locations=['mmrot.evaluation']
 )
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmrot', locations=['mmrot.hooks'])
+
+# What a config inherits by 'mmrot::...' is built in mmrot's scope. These are
+# empty; without them mmengine warns that it does not find the scope.
+for _parent in (
+    DATA_SAMPLERS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    VISBACKENDS,
+    VISUALIZERS,
+):
+    Registry(_parent.name, parent=_parent, scope='mmrot', locations=['mmrot.registry'])

@@ -30,6 +30,7 @@ class Runner(MMEngineRunner):
     """
 
     ready = False
+    _testing = False
 
     def setup_env(self, env_cfg: dict) -> None:
         """Initialise a distributed CPU job, then do as mmengine does."""
@@ -77,17 +78,21 @@ class Runner(MMEngineRunner):
             ValueError: If it does not fit the model; names the keys.
         """
         model = self.model.module if hasattr(self.model, 'module') else self.model
-        training = self._train_loop is not None and self.optim_wrapper is not None
         ours = type(model).__module__.partition('.')[0] == 'mmrot'
         try:
             return super().load_checkpoint(
                 filename,
                 map_location,
-                strict=strict or ours or self._resume or not training,
+                strict=strict or ours or self._resume or self._testing,
                 revise_keys=revise_keys,
             )
         except RuntimeError as error:
             raise ValueError(f'checkpoint {filename} does not fit the model: {error}') from error
+
+    def test(self) -> dict:
+        """Test a checkpoint, which must fit the model."""
+        self._testing = True
+        return super().test()
 
     def load_or_resume(self) -> None:
         """Load or resume, then write the config to ``work_dir``."""

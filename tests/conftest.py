@@ -96,7 +96,9 @@ def run_tool(monkeypatch) -> Callable[..., None]:
 
 def logged(work_dir: Path) -> list[dict]:
     """Read what the latest job in a work dir logged, one dict per line."""
-    latest = max(work_dir.glob('*/vis_data/scalars.json'), key=lambda path: path.stat().st_mtime_ns)
+    latest = max(
+        work_dir.glob('*/vis_data/scalars.json'), key=lambda path: path.stat().st_mtime_ns
+    )
     return [json.loads(line) for line in latest.read_text().splitlines()]
 
 

@@ -111,7 +111,9 @@ def test_defaults_of_the_hosts():
 
 def test_mmdet_dataloaders_keep_their_collate(tmp_path):
     path = tmp_path / 'det.py'
-    path.write_text("default_scope = 'mmdet'\ntrain_dataloader = dict(dataset=dict(), num_workers=1)")
+    path.write_text(
+        "default_scope = 'mmdet'\ntrain_dataloader = dict(dataset=dict(), num_workers=1)"
+    )
     assert 'collate_fn' not in load_config(parse(str(path))).train_dataloader
 
 
@@ -126,9 +128,13 @@ def test_errors_of_a_running_job_keep_their_traceback():
     class Started:
         ready = True
 
-    with pytest.raises(ValueError, match='later'), one_line_errors() as runners:
-        runners.append(Started())
-        raise ValueError('later')
+    def job() -> None:
+        with one_line_errors() as runners:
+            runners.append(Started())
+            raise ValueError('later')
+
+    with pytest.raises(ValueError, match='later'):
+        job()
 
 
 def snapshot(folder: Path) -> dict[Path, bytes]:
@@ -155,8 +161,14 @@ def test_bad_input_is_one_line_and_overwrites_nothing(finished, tmp_path, run_to
         ([DIGITS, *options, 'model.backbone.widht=6'], "unexpected keyword argument 'widht'"),
         ([DIGITS, *options, 'train_cfg.max_epoch=6'], "unexpected keyword argument 'max_epoch'"),
         ([DIGITS, *options, 'model.backbone.type=mmrot.NiN'], 'mmrot.NiN'),
-        ([DIGITS, *options, 'model.angles=0,90,90'], 'angle 90 stands twice in angles=(0, 90, 90)'),
-        ([DIGITS, *options, 'model.angles=0,30'], 'angle 30 in angles=(0, 30): expected two or more'),
+        (
+            [DIGITS, *options, 'model.angles=0,90,90'],
+            'angle 90 stands twice in angles=(0, 90, 90)',
+        ),
+        (
+            [DIGITS, *options, 'model.angles=0,30'],
+            'angle 30 in angles=(0, 30): expected two or more',
+        ),
         ([f'{empty}/none.py', *options], 'none.py'),
         ([in1k, '--cfg-options', f'data_root={empty}/none'], f'{empty}/none'),
         ([nin, '--cfg-options', f'data_root={empty}/none', no_download], f'{empty}/none'),
@@ -164,7 +176,14 @@ def test_bad_input_is_one_line_and_overwrites_nothing(finished, tmp_path, run_to
         ([in1k, '--image-folder', str(empty)], f'{empty}/ has no photo'),
         ([DIGITS, '--resume', f'{empty}/none.pth', *options], 'none.pth'),
         (
-            [DIGITS, '--resume', checkpoint, *options, 'model.backbone.width=18', 'model.head.in_channels=18'],
+            [
+                DIGITS,
+                '--resume',
+                checkpoint,
+                *options,
+                'model.backbone.width=18',
+                'model.head.in_channels=18',
+            ],
             f'checkpoint {checkpoint} does not fit the model',
         ),
         (
@@ -228,7 +247,5 @@ def test_auto_scale_lr_counts_images(tmp_path, run_tool):
     from conftest import logged
 
     options = [*QUICK, 'train_dataloader.batch_size=16', 'train_dataloader.dataset.indices=16']
-    run_tool(
-        'train', DIGITS, '--auto-scale-lr', '--work-dir', tmp_path, '--cfg-options', *options
-    )
+    run_tool('train', DIGITS, '--auto-scale-lr', '--work-dir', tmp_path, '--cfg-options', *options)
     assert logged(tmp_path)[0]['lr'] == pytest.approx(0.1 * 16 / 64)

@@ -6,16 +6,16 @@ from mmengine.config import Config
 
 import mmrot
 
-OWN = '''
+OWN = """
 _base_ = 'mmrot::{name}'
 model = dict(backbone=dict(width=96), head=dict(in_channels=96))
-'''
-PYTHON_STYLE = '''
+"""
+PYTHON_STYLE = """
 from mmengine.config import read_base
 with read_base():
     from mmrot.configs._base_.models.rotnet_nin import *
 model.update(angles=(0, 180))
-'''
+"""
 
 
 def test_list_configs():
@@ -32,7 +32,7 @@ def test_config_path():
 
 
 def test_missing_config_names_the_closest():
-    with pytest.raises(FileNotFoundError, match='alexnet_in1.*rotnet/alexnet_in1k.py'):
+    with pytest.raises(FileNotFoundError, match=r'alexnet_in1.*rotnet/alexnet_in1k.py'):
         mmrot.config_path('rotnet/alexnet_in1.py')
 
 

@@ -56,9 +56,7 @@ def test_two_iterations_and_a_validation(name, data_root, tmp_path, run_tool):
 def test_angle_sets_of_table_2(angles, data_root, tmp_path, run_tool):
     name = 'rotnet/nin4_cifar10.py'
     options = [*tiny(data_root, name), f'model.angles={angles}']
-    run_tool(
-        'train', mmrot.config_path(name), '--work-dir', tmp_path, '--cfg-options', *options
-    )
+    run_tool('train', mmrot.config_path(name), '--work-dir', tmp_path, '--cfg-options', *options)
     first, last = losses(tmp_path)[0], logged(tmp_path)[-1]
     assert first == pytest.approx(math.log(len(angles.split(','))), abs=0.3)
     assert {key for key in last if 'accuracy_' in key} == {
@@ -97,7 +95,12 @@ def test_recipes(name, images, lr, decay, milestones, gamma, epochs):
 
 def test_compile_by_mmengines_field(tmp_path, run_tool):
     """Dynamo traces a whole training step; the backend is the hardware's matter."""
-    options = [*SMALL, 'compile.backend=eager', 'model.backbone.width=12', 'model.head.in_channels=12']
+    options = [
+        *SMALL,
+        'compile.backend=eager',
+        'model.backbone.width=12',
+        'model.head.in_channels=12',
+    ]
     run_tool(
         'train',
         mmrot.config_path('rotnet/nin4_digits.py'),

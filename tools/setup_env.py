@@ -16,13 +16,22 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MMCV = re.search(r'^onedl-mmcv==\S+', (ROOT / 'requirements.txt').read_text(), re.M)[0]
-HEADLESS = re.search(r'^opencv-python-headless==\S+', (ROOT / 'requirements-full.txt').read_text(), re.M)[0]
+
+
+def requirement(name: str, file: str) -> str:
+    """Give the line of a requirements file that pins a package."""
+    lines = (ROOT / file).read_text().splitlines()
+    return next(line for line in lines if line.startswith(f'{name}=='))
+
+
+MMCV = requirement('onedl-mmcv', 'requirements.txt')
+HEADLESS = requirement('opencv-python-headless', 'requirements-full.txt')
 # What pip says, and what it means, the most telling first.
 CAUSES = (
     ('No space left on device', 'the disk is full'),
@@ -64,10 +73,12 @@ class Env:
             return
         if not (3, 10) <= sys.version_info[:2] <= (3, 12):
             raise SetupError(
-                f'{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}: expected '
-                '3.10, 3.11 or 3.12, name one with PYTHON=...'
+                f'{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}: '
+                'expected 3.10, 3.11 or 3.12, name one with PYTHON=...'
             )
-        probe = subprocess.run([sys.executable, '-c', 'import torch, torchvision'], capture_output=True)
+        probe = subprocess.run(
+            [sys.executable, '-c', 'import torch, torchvision'], capture_output=True
+        )
         lends = probe.returncode == 0
         say(
             f'creating {self.path} with {sys.executable}'
@@ -81,6 +92,10 @@ class Env:
                 f'{sys.executable} cannot create a virtual environment in {self.path}: '
                 f'is python3-venv installed, and is there space? ({error})'
             ) from error
+        if lends and sys.prefix != sys.base_prefix:
+            # of an environment, venv only lends what lies beneath it
+            (site,) = self.path.glob('lib/python3*/site-packages')
+            (site / 'lent.pth').write_text(sysconfig.get_path('purelib') + '\n')
 
     def imports(self, *modules: str) -> bool:
         """Tell whether modules can be imported."""
@@ -202,7 +217,9 @@ def install_full(env: Env) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('level', choices=['core', 'full'])
-    parser.add_argument('--venv', type=Path, default=ROOT / '.venv', help='folder of the environment')
+    parser.add_argument(
+        '--venv', type=Path, default=ROOT / '.venv', help='folder of the environment'
+    )
     args = parser.parse_args()
     env = Env(args.venv.absolute())
     levels = {'core': install_core, 'full': install_full}

@@ -36,7 +36,9 @@ def main() -> None:
             cfg.load_from = None if args.resume == 'auto' else args.resume
         if args.auto_scale_lr:
             if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-                raise ValueError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
+                raise ValueError(
+                    '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size'
+                )
             cfg.auto_scale_lr.enable = True
         runners.append(build_runner(cfg))
         runners[0].train()

@@ -49,7 +49,9 @@ class RotationHead(BaseModule):
                 vector, or has other than ``in_channels`` channels.
         """
         if not isinstance(feats, Sequence):
-            raise TypeError(f'features of type {type(feats).__name__}: expected a tuple of tensors')
+            raise TypeError(
+                f'features of type {type(feats).__name__}: expected a tuple of tensors'
+            )
         if not -len(feats) <= self.in_index < len(feats):
             raise ValueError(
                 f'in_index={self.in_index}: expected an index into the {len(feats)} outputs of '

@@ -17,7 +17,7 @@ def test_nested_folders_sorted_and_split(photo_folder):
 
 
 def test_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match='nowhere.* does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'nowhere.* does not exist'):
         ImageFolder(str(tmp_path / 'nowhere'))
 
 

@@ -61,7 +61,10 @@ def test_bad_index():
     ('backbone', 'channels'),
     [
         (dict(type='mmpretrain.MobileNetV2', widen_factor=0.25), 1280),
-        (dict(type='mmpretrain.VisionTransformer', arch='deit-tiny', img_size=32, patch_size=8), 192),
+        (
+            dict(type='mmpretrain.VisionTransformer', arch='deit-tiny', img_size=32, patch_size=8),
+            192,
+        ),
         (dict(type='mmdet.ResNet', depth=18), 512),
         (dict(type='mmseg.ResNetV1c', depth=18), 512),
     ],

@@ -15,13 +15,13 @@ data_preprocessor = dict(
 )
 
 train_pipeline = [
-    dict(type='mmpretrain.ResizeEdge', scale=32, edge='short'),
+    dict(type='mmpretrain.ResizeEdge', scale=32, edge='short', interpolation='area'),
     dict(type='mmpretrain.RandomCrop', crop_size=32, padding=4),
     dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mmpretrain.PackInputs'),
 ]
 test_pipeline = [
-    dict(type='mmpretrain.ResizeEdge', scale=32, edge='short'),
+    dict(type='mmpretrain.ResizeEdge', scale=32, edge='short', interpolation='area'),
     dict(type='mmpretrain.CenterCrop', crop_size=32),
     dict(type='mmpretrain.PackInputs'),
 ]

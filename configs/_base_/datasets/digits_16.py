@@ -3,12 +3,12 @@
 data_preprocessor = dict(mean=[77.8, 77.8, 77.8], std=[85.0, 85.0, 85.0], to_rgb=False)
 
 train_pipeline = [
-    dict(type='mmpretrain.ResizeEdge', scale=16, edge='short'),
+    dict(type='mmpretrain.ResizeEdge', scale=16, edge='short', interpolation='area'),
     dict(type='mmpretrain.RandomCrop', crop_size=16, padding=1),
     dict(type='mmpretrain.PackInputs'),
 ]
 test_pipeline = [
-    dict(type='mmpretrain.ResizeEdge', scale=16, edge='short'),
+    dict(type='mmpretrain.ResizeEdge', scale=16, edge='short', interpolation='area'),
     dict(type='mmpretrain.CenterCrop', crop_size=16),
     dict(type='mmpretrain.PackInputs'),
 ]

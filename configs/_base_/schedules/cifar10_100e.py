@@ -4,9 +4,7 @@ Nesterov momentum is not in the paper's text; the released code uses it.
 """
 
 optim_wrapper = dict(
-    optimizer=dict(
-        type='mmengine.SGD', lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
-    )
+    optimizer=dict(type='mmengine.SGD', lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
 )
 param_scheduler = dict(
     type='mmengine.MultiStepLR', by_epoch=True, milestones=[30, 60, 80], gamma=0.2

@@ -3,9 +3,7 @@
 The recipe of the ResNet-50 model page.
 """
 
-optim_wrapper = dict(
-    optimizer=dict(type='mmengine.SGD', lr=0.2, momentum=0.9, weight_decay=1e-4)
-)
+optim_wrapper = dict(optimizer=dict(type='mmengine.SGD', lr=0.2, momentum=0.9, weight_decay=1e-4))
 param_scheduler = [
     dict(
         type='mmengine.LinearLR',
