@@ -90,6 +90,7 @@ def launch(*command: object, env: dict, **kwargs) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.long
 def test_two_processes_train_and_test_like_one(job, tmp_path):
     write, env = job
     one, two = tmp_path / 'one', tmp_path / 'two'
@@ -127,6 +128,7 @@ def test_two_processes_train_and_test_like_one(job, tmp_path):
     assert metrics['rotation/accuracy'] == pytest.approx(accuracy, abs=1e-6)
 
 
+@pytest.mark.long
 def test_a_failing_rank_ends_the_job(job, tmp_path):
     write, env = job
     run = launch(
@@ -142,6 +144,7 @@ def test_a_failing_rank_ends_the_job(job, tmp_path):
     assert 'this rank was told to die' in run.stderr
 
 
+@pytest.mark.long
 def test_an_error_at_the_start_ends_all_ranks(job, tmp_path):
     write, env = job
     arguments = ('--work-dir', tmp_path / 'work', '--cfg-options', 'model.angles=0,0')
@@ -151,6 +154,7 @@ def test_an_error_at_the_start_ends_all_ranks(job, tmp_path):
     assert 'angle 0 stands twice' in run.stderr
 
 
+@pytest.mark.long
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 def test_slurm_on_cpu(job, tmp_path):
     """With a stand-in for srun that starts the tasks on this machine."""
