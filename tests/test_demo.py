@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from mmrot.demo import draw_predictions, first_per_class, probe_accuracy, run_demo
+from mmrot.demo import draw_per_class, draw_predictions, probe_accuracy, run_demo
 
 OPTIONS = {
     'train_cfg.max_epochs': 2,
@@ -23,7 +23,7 @@ def test_demo(tmp_path, capsys):
     assert f'rotation accuracy {result["rotation_accuracy"]:.1f} %' in out
     for name in ('rotnet', 'random'):
         assert len(result[name]) == 4
-        # 20 labels a class teach even random features more than chance
+        # 20 labels a class teach even random features more than chance, 10 %
         assert min(result[name]) > 20
     assert f'{result["rotnet"][1]:.1f} %' in out
     assert json.loads((tmp_path / 'demo.json').read_text()) == result
@@ -32,11 +32,14 @@ def test_demo(tmp_path, capsys):
     assert (tmp_path / 'epoch_2.pth').exists()
 
 
-def test_first_per_class():
-    labels = np.array([1, 0, 1, 1, 0, 0])
-    assert first_per_class(labels, 2).tolist() == [0, 1, 2, 4]
+def test_draw_per_class():
+    labels = np.array([1, 0, 1, 1, 0, 0, 1])
+    draws = {tuple(draw_per_class(labels, 2, seed)) for seed in range(20)}
+    assert len(draws) > 1
+    assert all(sorted(labels[list(draw)]) == [0, 0, 1, 1] for draw in draws)
+    assert draw_per_class(labels, 2, 3).tolist() == draw_per_class(labels, 2, 3).tolist()
     with pytest.raises(ValueError, match='class 0 has 3 samples: expected 4'):
-        first_per_class(labels, 4)
+        draw_per_class(labels, 4, 0)
 
 
 def test_probe_on_separable_features():

@@ -4,13 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 
 @torch.no_grad()
 def extract_features(
-    backbone: nn.Module, data_preprocessor: nn.Module, batches: Iterable[dict], pool_size: int
+    backbone: nn.Module, data_preprocessor: nn.Module, batches: Iterable[dict]
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Run a backbone over labelled images, in eval mode.
 
@@ -20,12 +19,10 @@ def extract_features(
             ``inputs`` (N, 3, H, W) and ``data_samples`` with ``gt_label``; it
             must not rotate.
         batches (Iterable[dict]): A dataloader.
-        pool_size (int): Maps larger than this are adaptively max pooled to
-            (pool_size, pool_size), as the paper's probes do (Table 5).
 
     Returns:
         tuple[list[np.ndarray], np.ndarray]: For each output of the backbone the
-        features (N, D), and the labels (N,).
+        features (N, C), maps averaged over their positions, and the labels (N,).
     """
     training = backbone.training
     backbone.eval()
@@ -36,9 +33,9 @@ def extract_features(
         outputs = backbone(data['inputs'])
         stages = stages or [[] for _ in outputs]
         for stage, output in zip(stages, outputs, strict=True):
-            if output.ndim == 4 and max(output.shape[2:]) > pool_size:
-                output = F.adaptive_max_pool2d(output, pool_size)  # (N, C, P, P)
-            stage.append(output.flatten(1).cpu())  # (N, D)
+            if output.ndim == 4:
+                output = output.mean((2, 3))
+            stage.append(output.cpu())  # (N, C)
         labels.extend(int(sample.gt_label) for sample in data['data_samples'])
     backbone.train(training)
     return [torch.cat(stage).numpy() for stage in stages], np.array(labels)
