@@ -11,16 +11,16 @@ help:
 	@echo "make test   set up everything in $(VENV), then ruff, mypy and pytest"
 
 demo:
-	@$(PYTHON) tools/setup_env.py core --venv $(VENV)
-	@$(VENV)/bin/python tools/demo.py
+	@"$(PYTHON)" tools/setup_env.py core --venv "$(VENV)"
+	@"$(VENV)/bin/python" tools/demo.py
 
 setup:
-	@$(PYTHON) tools/setup_env.py full --venv $(VENV)
+	@"$(PYTHON)" tools/setup_env.py full --venv "$(VENV)"
 
 lint: setup
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
+	"$(VENV)/bin/ruff" check .
+	"$(VENV)/bin/ruff" format --check .
+	"$(VENV)/bin/mypy"
 
 test: lint
-	$(VENV)/bin/python -m pytest $(ARGS)
+	"$(VENV)/bin/python" -m pytest $(ARGS)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
@@ -28,6 +29,14 @@ RUNNER_FIELDS = (set(inspect.signature(MMEngineRunner.__init__).parameters) - {'
     'model_wrapper_cfg',
     'runner_type',
     'sync_bn',
+}
+# Fields that tools/test.py reads; as names they are too close to test_pipeline
+# to catch slips by.
+_TTA_FIELDS = {'tta_model', 'tta_pipeline'}
+# The keys of fields that no class checks.
+_KEYS = {
+    'auto_scale_lr': {'enable', 'base_batch_size'},
+    'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
 }
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -97,10 +106,10 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
-    if args.image_folder is not None:
-        use_image_folder(cfg, *args.image_folder)
     if 'data_root' in options:
         set_data_root(cfg, options['data_root'])
+    if args.image_folder is not None:
+        use_image_folder(cfg, *args.image_folder)
     set_dataloader_defaults(cfg, args)
     cfg.merge_from_dict(options)
     for field, _ in _datasets(cfg):
@@ -110,11 +119,13 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def check_fields(cfg: Config, options: dict) -> None:
-    """Refuse misspelt top-level fields, which mmengine would silently ignore.
+    """Refuse fields and options that mmengine would silently ignore.
 
     A field of the config that is nearly one of the Runner's is a slip; other
-    names are the config's own variables. An option must name a field that the
-    config or the Runner has. Deeper keys are checked by the classes they go to.
+    names are the config's own variables. An option must name a field of the
+    Runner, or ``data_root``: the config's other variables were copied into such
+    fields when it was read. Deeper keys are checked by the classes they go to,
+    except for the few fields that no class reads.
 
     Args:
         cfg (Config): The config as read.
@@ -124,18 +135,24 @@ def check_fields(cfg: Config, options: dict) -> None:
         ValueError: Names the field and the closest one.
     """
     for field in cfg:
-        if field not in RUNNER_FIELDS:
-            close = get_close_matches(field, RUNNER_FIELDS, n=1, cutoff=0.9)
+        if not field.startswith(tuple(RUNNER_FIELDS)):
+            close = get_close_matches(field, RUNNER_FIELDS, n=1, cutoff=0.85)
             if close:
                 raise ValueError(f"config field '{field}': expected '{close[0]}'?")
-    known = RUNNER_FIELDS | set(cfg)
+    known = RUNNER_FIELDS | ({'data_root', *_TTA_FIELDS} & set(cfg))
     for key in options:
-        field = key.partition('.')[0]
+        field, _, rest = key.partition('.')
         if field not in known:
+            what = 'is a variable of the config, set the fields it went to' if field in cfg else ''
             close = get_close_matches(field, known, n=3, cutoff=0.5)
             raise ValueError(
-                f"--cfg-options {key}: the config has no field '{field}', expected "
-                f'{", ".join(close) or "one of " + ", ".join(sorted(cfg))}'
+                f"--cfg-options {key}: '{field}' {what or 'is not a field'}; expected "
+                f'{", ".join(close) or "one of " + ", ".join(sorted(known & set(cfg)))}'
+            )
+        part = rest.partition('.')[0]
+        if part and part not in _KEYS.get(field, {part}):
+            raise ValueError(
+                f'--cfg-options {key}: expected {field}.{{{", ".join(sorted(_KEYS[field]))}}}'
             )
 
 
@@ -146,22 +163,36 @@ def _datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:
-    """Let the data sets follow when the config's ``data_root`` is overridden.
+    """Let data sets and evaluators follow when ``data_root`` is overridden.
 
     Args:
-        cfg (Config): A config with a top-level ``data_root``; changed in place.
+        cfg (Config): A config with a top-level ``data_root``; every path in its
+            dataloaders and evaluators that starts there moves. Changed in place.
         data_root (str): The new folder.
 
     Raises:
         ValueError: If no data set of the config lies there.
     """
-    moved = False
-    for _, dataset in _datasets(cfg):
-        if dataset.get('data_root') == cfg.data_root:
-            dataset.data_root = data_root
-            moved = True
+    old = cfg.data_root.rstrip('/')
+    moved = 0
+
+    def move(value: Any) -> Any:
+        nonlocal moved
+        if isinstance(value, dict):
+            for key in value:
+                value[key] = move(value[key])
+        elif isinstance(value, list | tuple):
+            return type(value)(move(item) for item in value)
+        elif isinstance(value, str) and (value == old or value.startswith(f'{old}/')):
+            moved += 1
+            return data_root.rstrip('/') + value[len(old) :]
+        return value
+
+    for field in (*_DATALOADERS, 'val_evaluator', 'test_evaluator'):
+        if cfg.get(field) is not None:
+            cfg[field] = move(cfg[field])
     if not moved:
-        raise ValueError(f"data_root={data_root}: no data set of the config has the config's one")
+        raise ValueError(f'data_root={data_root}: no data set of the config lies in {old}')
 
 
 def use_image_folder(cfg: Config, train: str, val: str | None = None, *more: str) -> None:
@@ -176,14 +207,20 @@ def use_image_folder(cfg: Config, train: str, val: str | None = None, *more: str
         *more (str): Nothing more is expected.
 
     Raises:
-        ValueError: If there are more than two folders.
+        ValueError: If there are more than two folders, or a data set that is
+            wrapped in another one.
     """
     if more:
         raise ValueError(f'--image-folder {train} {val} {" ".join(more)}: expected one or two')
     loader = 'mmpretrain.LoadImageFromFile'
     for field, dataset in _datasets(cfg):
+        if 'pipeline' not in dataset:
+            raise ValueError(
+                f'--image-folder: {field}.dataset of type {dataset.get("type")} has no pipeline, '
+                'expected a pretraining config'
+            )
         pipeline = dataset.pipeline
-        if not any(step['type'].endswith('LoadImageFromFile') for step in pipeline):
+        if not any(str(step['type']).endswith('LoadImageFromFile') for step in pipeline):
             pipeline.insert(0, ConfigDict(type=loader))
             cfg.data_preprocessor.to_rgb = True  # it loads BGR
         training = field == 'train_dataloader'
@@ -217,6 +254,49 @@ def set_dataloader_defaults(cfg: Config, args: argparse.Namespace) -> None:
             loader.persistent_workers = False
 
 
+def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
+    """Turn on the hook with which the config's host draws predictions.
+
+    Args:
+        cfg (Config): Of mmpretrain, mmdet or mmseg; changed in place.
+        args (argparse.Namespace): With ``show``, ``show_dir``, ``interval`` and
+            ``wait_time``.
+
+    Raises:
+        ValueError: If the config has no such hook, as those of pretraining.
+    """
+    hook = cfg.default_hooks.get('visualization')
+    if hook is None:
+        raise ValueError(
+            '--show: expected default_hooks.visualization in the config, a hook that draws'
+        )
+    hook.update(show=args.show, wait_time=args.wait_time, interval=args.interval)
+    scope = cfg.get('default_scope')
+    hook['enable' if scope == 'mmpretrain' else 'draw'] = True
+    if args.show_dir is None:
+        return
+    if scope == 'mmseg':
+        cfg.visualizer.save_dir = args.show_dir
+    else:
+        hook['out_dir' if scope == 'mmpretrain' else 'test_out_dir'] = args.show_dir
+
+
+def use_tta(cfg: Config) -> None:
+    """Wrap the model and the test pipeline as the config's TTA fields say.
+
+    Args:
+        cfg (Config): With ``tta_model`` and ``tta_pipeline``; changed in place.
+
+    Raises:
+        ValueError: If the config has no such fields.
+    """
+    for field in ('tta_model', 'tta_pipeline'):
+        if field not in cfg:
+            raise ValueError(f'--tta: expected {field} in the config')
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
 def build_runner(cfg: Config) -> MMEngineRunner:
     """Build the runner that a config asks for, mmrot's by default."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -227,8 +307,8 @@ def one_line_errors() -> Iterator[list]:
     """Report what keeps a job from starting in one line, with exit status 1.
 
     Yields:
-        list: Append the runner to it: errors after it is ready, in training or
-        testing, keep their traceback. So do all with ``MMROT_TRACEBACK=1``.
+        list: Append the runner to it: errors after its first iteration keep
+        their traceback. So do all with ``MMROT_TRACEBACK=1``.
     """
     runners: list = []
     try:

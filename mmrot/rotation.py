@@ -96,12 +96,20 @@ def central_square(images: Tensor, angle: int) -> Tensor:
     sin = math.sin(math.radians(angle)) / math.sqrt(2)
     # Output (x, y), y pointing down, to input: the inverse of the turn.
     theta = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0]], device=images.device)
-    grid = F.affine_grid(theta.expand(len(images), 2, 3), list(images.shape), align_corners=False)
-    # No sample lies outside; 'border' serves the outer taps of the cubic kernel.
     pixels = images if images.is_floating_point() else images.float()
-    warped = F.grid_sample(
-        pixels, grid.to(pixels.dtype), mode='bicubic', padding_mode='border', align_corners=False
-    )
+    # Training calls this under autocast, which would round the grid to half precision.
+    with torch.autocast(images.device.type, enabled=False):
+        grid = F.affine_grid(
+            theta.expand(len(images), 2, 3), list(images.shape), align_corners=False
+        )
+        # No sample lies outside; 'border' serves the outer taps of the cubic kernel.
+        warped = F.grid_sample(
+            pixels,
+            grid.to(pixels.dtype),
+            mode='bicubic',
+            padding_mode='border',
+            align_corners=False,
+        )
     if not images.is_floating_point():
         warped = warped.round().clamp(0, 255)
     return warped.to(images.dtype)

@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
+from torch.utils.data import DataLoader
 
 # CPU jobs under Slurm rendezvous here, as mmengine's GPU jobs do.
 _DEFAULT_PORT = '29500'
@@ -22,11 +23,11 @@ class Runner(MMEngineRunner):
       ``torch.cuda.set_device`` first and hands ``device_ids`` to a CPU module.
     - A checkpoint to resume, to test or to load into a model of mmrot must fit
       the model exactly; mmengine only warns and goes on from noise.
-    - The config goes to ``work_dir`` once everything is built and loaded, so
-      that a job that cannot start overwrites nothing.
+    - The config goes to ``work_dir`` after the first training iteration, so
+      that a job that cannot start, or only tests, overwrites nothing.
 
     Attributes:
-        ready (bool): Whether everything is built and loaded.
+        ready (bool): Whether the first iteration is done.
     """
 
     ready = False
@@ -86,28 +87,69 @@ class Runner(MMEngineRunner):
                 strict=strict or ours or self._resume or self._testing,
                 revise_keys=revise_keys,
             )
+        except FileNotFoundError:
+            raise
         except RuntimeError as error:
             raise ValueError(f'checkpoint {filename} does not fit the model: {error}') from error
+        except Exception as error:
+            raise ValueError(
+                f'checkpoint {filename}: expected a file that torch can load ({error})'
+            ) from error
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Resume from a checkpoint of a training.
+
+        Raises:
+            ValueError: If it holds weights only.
+        """
+        try:
+            super().resume(filename, *args, **kwargs)
+        except KeyError as error:
+            raise ValueError(
+                f'checkpoint {filename} has no {error}: expected one that a training saved; '
+                'weights alone are for load_from'
+            ) from error
 
     def test(self) -> dict:
         """Test a checkpoint, which must fit the model."""
         self._testing = True
         return super().test()
 
-    def load_or_resume(self) -> None:
-        """Load or resume, then write the config to ``work_dir``."""
-        super().load_or_resume()
-        self.ready = True
-        super().dump_config()
+    def call_hook(self, fn_name: str, **kwargs) -> None:
+        """Call the hooks; after the first iteration the job counts as started."""
+        super().call_hook(fn_name, **kwargs)
+        if not self.ready and fn_name in ('after_train_iter', 'after_val_iter', 'after_test_iter'):
+            self.ready = True
+            if fn_name == 'after_train_iter':
+                super().dump_config()
 
     def dump_config(self) -> None:
-        """Wait: mmengine calls it before datasets are built and weights loaded."""
+        """Wait: mmengine calls it before anything is built, loaded or tried."""
+
+    @staticmethod
+    def build_dataloader(dataloader: dict, *args, **kwargs) -> DataLoader:
+        """Build a dataloader; an error of its data set names the folder.
+
+        Raises:
+            ValueError: If the data set cannot be built.
+        """
+        dataset = dataloader['dataset'] if isinstance(dataloader, dict) else None
+        try:
+            return MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
+        except Exception as error:
+            if not isinstance(dataset, dict) or 'data_root' not in dataset:
+                raise
+            raise ValueError(
+                f'{dataset.get("type")} with data_root={dataset["data_root"]}: {error}'
+            ) from error
 
 
 def _init_gloo(launcher: str) -> None:
     """Make the default process group on a machine without a GPU."""
     if launcher == 'slurm':
-        nodes = os.environ['SLURM_NODELIST']
+        nodes = os.environ.get('SLURM_NODELIST')
+        if nodes is None:
+            raise ValueError('--launcher slurm: expected SLURM_NODELIST, as srun sets it')
         os.environ.setdefault('MASTER_PORT', _DEFAULT_PORT)
         if 'MASTER_ADDR' not in os.environ:
             hosts = subprocess.run(

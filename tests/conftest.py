@@ -9,7 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
+from mmpretrain.visualization import UniversalVisualizer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,6 +90,9 @@ def run_tool(monkeypatch) -> Callable[..., None]:
     """Run a script of tools/ in this process: ``run_tool('train', arg, ...)``."""
 
     def run(name: str, *args: object) -> None:
+        # mmengine names these after the second in which a job starts
+        for manager in (MessageHub, MMLogger, Visualizer, UniversalVisualizer):
+            manager._instance_dict.clear()
         script = ROOT / 'tools' / f'{name}.py'
         monkeypatch.setattr('sys.argv', [str(script), *map(str, args)])
         runpy.run_path(str(script), run_name='__main__')

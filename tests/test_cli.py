@@ -50,17 +50,38 @@ def test_data_root_reaches_every_data_set():
 
 
 def test_data_root_without_a_data_set_there():
-    cfg = Config(dict(data_root='a', train_dataloader=dict(dataset=dict(data_root='b'))))
-    with pytest.raises(ValueError, match='data_root=c: no data set'):
+    cfg = Config(dict(data_root='a', train_dataloader=dict(dataset=dict(data_root='ab'))))
+    with pytest.raises(ValueError, match='data_root=c: no data set of the config lies in a'):
         set_data_root(cfg, 'c')
+
+
+def test_data_root_reaches_wrapped_data_sets_and_evaluators():
+    """As in mmdet's VOC 07+12 and COCO."""
+    inner = dict(type='VOC', data_root='data/VOC/', ann_file='a.txt')
+    concat = dict(type='ConcatDataset', datasets=[inner, dict(data_root='other')])
+    cfg = Config(
+        dict(
+            data_root='data/VOC/',
+            train_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=concat)),
+            val_evaluator=dict(type='Coco', ann_file='data/VOC/ann.json'),
+        )
+    )
+    set_data_root(cfg, '/X')
+    datasets = cfg.train_dataloader.dataset.dataset.datasets
+    assert [d.data_root for d in datasets] == ['/X/', 'other']
+    assert cfg.val_evaluator.ann_file == '/X/ann.json'
 
 
 @pytest.mark.parametrize(
     ('option', 'message'),
     [
-        ('optim_wraper.optimizer.lr=1', "no field 'optim_wraper', expected optim_wrapper"),
-        ('train_datloader.batch_size=1', "no field 'train_datloader', expected train_dataloader"),
-        ('zzz=1', "no field 'zzz', expected one of auto_scale_lr"),
+        ('optim_wraper.optimizer.lr=1', "'optim_wraper' is not a field; expected optim_wrapper"),
+        ('train_datloader.batch_size=1', "'train_datloader' is not a field; expected train_datal"),
+        ('zzz=1', "'zzz' is not a field; expected one of auto_scale_lr"),
+        ('train_pipeline.0.scale=7', "'train_pipeline' is a variable of the config, set the"),
+        ('data_root=x', "'data_root' is not a field"),  # the digits have none
+        ('env_cfg.cudnn_benchmrk=1', r'expected env_cfg\.{cudnn_benchmark, dist_cfg'),
+        ('auto_scale_lr.enabled=1', r'expected auto_scale_lr\.{base_batch_size, enable}'),
     ],
 )
 def test_misspelt_option(option, message):
@@ -69,10 +90,15 @@ def test_misspelt_option(option, message):
 
 
 def test_misspelt_field_of_a_config():
-    with pytest.raises(ValueError, match="config field 'optim_wraper': expected 'optim_wrapper'"):
-        check_fields(Config(dict(optim_wraper=dict())), {})
+    for field, meant in (
+        ('optim_wraper', 'optim_wrapper'),
+        ('load_form', 'load_from'),
+        ('train_config', 'train_cfg'),
+    ):
+        with pytest.raises(ValueError, match=f"config field '{field}': expected '{meant}'"):
+            check_fields(Config({field: 1}), {})
     # other names are the config's own variables
-    check_fields(Config(dict(data_root='a', train_pipeline=[], img_norm_cfg={})), {})
+    check_fields(Config(dict(data_root='a', train_pipeline=[], img_norm_cfg={}, models={})), {})
 
 
 @pytest.mark.parametrize('name', [n for n in mmrot.list_configs() if 'rotnet' in n])
@@ -156,8 +182,14 @@ def test_bad_input_is_one_line_and_overwrites_nothing(finished, tmp_path, run_to
     options = ['--cfg-options', *QUICK]
     no_download = 'train_dataloader.dataset.download=False'
     checkpoint = str(finished / 'epoch_1.pth')
+    whole = (finished / 'epoch_1.pth').read_bytes()
+    (empty / 'cut.pth').write_bytes(whole[: len(whole) // 2])
+    (empty / 'void.pth').write_bytes(b'')
+    (empty / 'text.pth').write_text('no checkpoint')
+    state = torch.load(checkpoint, weights_only=False)['state_dict']
+    torch.save(dict(state_dict=state), empty / 'weights.pth')
     cases = [
-        ([DIGITS, *options, 'optim_wraper.a=1'], "no field 'optim_wraper'"),
+        ([DIGITS, *options, 'optim_wraper.a=1'], "'optim_wraper' is not a field"),
         ([DIGITS, *options, 'model.backbone.widht=6'], "unexpected keyword argument 'widht'"),
         ([DIGITS, *options, 'train_cfg.max_epoch=6'], "unexpected keyword argument 'max_epoch'"),
         ([DIGITS, *options, 'model.backbone.type=mmrot.NiN'], 'mmrot.NiN'),
@@ -172,8 +204,21 @@ def test_bad_input_is_one_line_and_overwrites_nothing(finished, tmp_path, run_to
         ([f'{empty}/none.py', *options], 'none.py'),
         ([in1k, '--cfg-options', f'data_root={empty}/none'], f'{empty}/none'),
         ([nin, '--cfg-options', f'data_root={empty}/none', no_download], f'{empty}/none'),
-        ([in1k, '--image-folder', f'{empty}/none'], f'{empty}/none/ does not exist'),
-        ([in1k, '--image-folder', str(empty)], f'{empty}/ has no photo'),
+        ([in1k, '--image-folder', f'{empty}/none'], f"{empty}/none': expected an existing folder"),
+        ([in1k, '--cfg-options', f'data_root={empty}'], f'ImageNet with data_root={empty}: '),
+        ([DIGITS, '--cfg-options', 'nonsense'], 'not enough values'),
+        # only the first iteration shows these
+        ([DIGITS, *options, 'model.head.in_channels=100'], 'expected in_channels=100'),
+        ([DIGITS, *options, 'model.head.in_index=5'], 'in_index=5: expected an index into the 1'),
+        ([DIGITS, *options, 'compile=abc'], '`compile` should be a dict or bool'),
+        ([DIGITS, '--resume', f'{empty}/cut.pth', *options], f'{empty}/cut.pth'),
+        ([DIGITS, '--resume', f'{empty}/void.pth', *options], f'checkpoint {empty}/void.pth'),
+        ([DIGITS, '--resume', f'{empty}/text.pth', *options], f'checkpoint {empty}/text.pth'),
+        (
+            [DIGITS, '--resume', f'{empty}/weights.pth', *options],
+            f"checkpoint {empty}/weights.pth has no 'meta': expected one that a training saved",
+        ),
+        ([in1k, '--image-folder', str(empty)], 'has no photo'),
         ([DIGITS, '--resume', f'{empty}/none.pth', *options], 'none.pth'),
         (
             [
@@ -219,12 +264,16 @@ def test_test_tool_repeats_the_validation(finished, run_tool):
     from conftest import logged
 
     trained = logged(finished)[-1]['rotation/accuracy']
+    # as a resumed training leaves it in its work dir, which testing shares
+    dumped = finished / 'nin4_digits.py'
+    dumped.write_text(dumped.read_text().replace('resume = False', 'resume = True'))
+    before = dumped.read_text()
     run_tool(
         'test',
-        DIGITS,
+        dumped,
         finished / 'epoch_1.pth',
         '--work-dir',
-        finished / 'test',
+        finished,
         '--out',
         finished / 'metrics.json',
         '--out-item',
@@ -234,6 +283,56 @@ def test_test_tool_repeats_the_validation(finished, run_tool):
         'test_dataloader.dataset.indices=4',
     )
     assert mmengine.load(finished / 'metrics.json')['rotation/accuracy'] == trained
+    assert dumped.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--out', 'a.txt'], 'expected a file ending in .pkl, .pickle'),
+        (['--out', 'a.txt', '--out-item', 'metrics'], 'expected a file ending in .json'),
+        (['--out-item', 'metrics'], '--out-item: expected --out as well'),
+    ],
+)
+def test_test_tool_checks_its_output_first(arguments, message, run_tool, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        run_tool('test', DIGITS, 'none.pth', *arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_drawing_and_tta_of_the_hosts():
+    from mmrot.cli import draw_predictions, use_tta
+
+    args = argparse.Namespace(show=False, show_dir='out', interval=3, wait_time=1.0)
+    for scope, switch, place in (
+        ('mmpretrain', 'enable', 'out_dir'),
+        ('mmdet', 'draw', 'test_out_dir'),
+    ):
+        cfg = Config(dict(default_scope=scope, default_hooks=dict(visualization=dict(type='V'))))
+        draw_predictions(cfg, args)
+        assert cfg.default_hooks.visualization == {
+            'type': 'V',
+            'show': False,
+            'interval': 3,
+            'wait_time': 1.0,
+            switch: True,
+            place: 'out',
+        }
+    with pytest.raises(ValueError, match=r'expected default_hooks\.visualization'):
+        draw_predictions(Config(dict(default_hooks={})), args)
+    cfg = Config(
+        dict(
+            model=dict(type='M'),
+            tta_model=dict(type='T'),
+            tta_pipeline=[1],
+            test_dataloader=dict(dataset=dict(pipeline=[2])),
+        )
+    )
+    use_tta(cfg)
+    assert cfg.model == dict(type='T', module=dict(type='M'))
+    assert cfg.test_dataloader.dataset.pipeline == [1]
+    with pytest.raises(ValueError, match='--tta: expected tta_model in the config'):
+        use_tta(Config({}))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')

@@ -1,10 +1,12 @@
 """Every config: its recipe, and two iterations and a validation on tiny data."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
-from conftest import logged, losses
+from conftest import ROOT, logged, losses
 from mmengine.config import Config
 
 import mmrot
@@ -51,6 +53,32 @@ def test_two_iterations_and_a_validation(name, data_root, tmp_path, run_tool):
     assert {key.partition('.')[0] for key in state} == {'backbone', 'head'}
 
 
+@pytest.mark.long
+def test_photos_through_worker_processes(photo_folder, tmp_path):
+    run = subprocess.run(
+        [
+            sys.executable,
+            ROOT / 'tools/train.py',
+            mmrot.config_path('rotnet/nin4_cifar10.py'),
+            '--image-folder',
+            photo_folder,
+            '--work-dir',
+            tmp_path,
+            '--cfg-options',
+            'train_dataloader.batch_size=11',
+            'train_cfg.max_epochs=1',
+            'default_hooks.logger.interval=1',
+            'model.backbone.width=12',
+            'model.head.in_channels=12',
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert len(losses(tmp_path)) == 2
+    assert 'rotation/accuracy' in logged(tmp_path)[-1]
+
+
 @pytest.mark.usefixtures('_any_cifar10')
 @pytest.mark.parametrize('angles', ['0,180', '90,270', '0,45,90,135,180,225,270,315'])
 def test_angle_sets_of_table_2(angles, data_root, tmp_path, run_tool):
@@ -93,6 +121,8 @@ def test_recipes(name, images, lr, decay, milestones, gamma, epochs):
     assert cfg.train_cfg.val_interval == 1
 
 
+# mmengine divides the loss while dynamo looks at it
+@pytest.mark.filterwarnings('ignore:The .grad attribute')
 def test_compile_by_mmengines_field(tmp_path, run_tool):
     """Dynamo traces a whole training step; the backend is the hardware's matter."""
     options = [

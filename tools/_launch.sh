@@ -21,8 +21,9 @@ if [ -z "${PYTHON:-}" ]; then
 fi
 command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON: expected a Python interpreter"
 
-number() { # NAME VALUE LEAST
-    [[ $2 =~ ^[0-9]+$ ]] && [ "$2" -ge "$3" ] || die "$1=$2: expected a whole number, $3 or more"
+number() { # NAME VALUE LEAST MOST
+    [[ $2 =~ ^[0-9]{1,6}$ ]] && [ "$2" -ge "$3" ] && [ "$2" -le "${4:-999999}" ] ||
+        die "$1=$2: expected a whole number, $3 ${4:+to }${4:-or more}"
 }
 
 case $how in
@@ -33,7 +34,7 @@ dist)
     number GPUS "$gpus" 1
     number NNODES "$nnodes" 1
     number NODE_RANK "$node_rank" 0
-    number PORT "$port" 1
+    number PORT "$port" 1 65535
     have=$("$PYTHON" -c 'import torch; print(torch.cuda.device_count())' 2>/dev/null) ||
         die "$PYTHON cannot import torch: run 'make demo' once, or set PYTHON"
     if [ "$have" -eq 0 ]; then
@@ -41,7 +42,8 @@ dist)
     elif [ "$have" -lt "$gpus" ]; then
         die "GPUS=$gpus: this machine has $have"
     fi
-    exec "$PYTHON" -m torch.distributed.run \
+    # torchrun's own lines about a failed process go with its traceback
+    LOGLEVEL=${LOGLEVEL:-CRITICAL} exec "$PYTHON" "$tools/_torchrun.py" \
         --nnodes="$nnodes" --node_rank="$node_rank" --nproc_per_node="$gpus" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="$port" \
         "$tools/$script" "$@" --launcher pytorch

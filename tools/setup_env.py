@@ -118,31 +118,30 @@ class Env:
         if progress:
             command.insert(4, '-v')
         start = time.time()
-        with self.log.open('a') as log:
-            log.write(f'\n$ {" ".join(command)}\n')
-            log.flush()
-            begin = self.log.stat().st_size
-            process = subprocess.Popen(
+        pause = 0.5 if sys.stdout.isatty() else 30
+        begin = self.log.stat().st_size if self.log.exists() else 0
+        with (
+            self.log.open('a') as log,
+            subprocess.Popen(
                 command,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors='replace',
                 env={**os.environ, **(env or {})},
-            )
-            assert process.stdout is not None
+            ) as process,
+        ):
+            log.write(f'\n$ {" ".join(command)}\n')
             shown = 0.0
-            for line in process.stdout:
+            for line in process.stdout or ():
                 log.write(line)
                 step = re.search(r'\[(\d+)/(\d+)\]', line) if progress else None
-                pause = 0.5 if sys.stdout.isatty() else 30
                 if step and (time.time() - shown > pause or step[1] == step[2]):
                     shown = time.time()
                     end = '\r' if sys.stdout.isatty() and step[1] != step[2] else '\n'
                     text = f'{progress}: {step[1]} of {step[2]} files, {shown - start:.0f} s'
                     print(f'setup: {text}', end=end, flush=True)
-            log.flush()
-        if process.wait():
+        if process.returncode:
             output = self.log.read_bytes()[begin:].decode(errors='replace')
             for pattern, meaning in CAUSES:
                 if re.search(pattern, output):
@@ -155,7 +154,9 @@ class Env:
 def digest() -> str:
     """Fingerprint of everything that decides what is installed."""
     names = ('requirements.txt', 'requirements-full.txt', 'setup.py', 'tools/setup_env.py')
-    return hashlib.sha256(b''.join((ROOT / name).read_bytes() for name in names)).hexdigest()
+    # and of the checkout, which the environment holds as an editable install
+    parts = [str(ROOT).encode(), *((ROOT / name).read_bytes() for name in names)]
+    return hashlib.sha256(b''.join(parts)).hexdigest()
 
 
 def need_space(path: Path, gigabytes: int) -> None:

@@ -23,8 +23,8 @@ def main() -> None:
         action='store_true',
         help='turn off persistent_workers in the dataloaders',
     )
-    args = parser.parse_args()
     with one_line_errors() as runners:
+        args = parser.parse_args()
         cfg = load_config(args)
         if args.no_validate:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

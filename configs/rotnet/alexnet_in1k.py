@@ -14,7 +14,7 @@ _base_ = [
     '../_base_/models/rotnet_alexnet.py',
     '../_base_/datasets/imagenet_224.py',
     '../_base_/schedules/imagenet_30e.py',
-    '../_base_/evaluators/rotation_accuracy.py',
+    '../_base_/rotation_accuracy.py',
     '../_base_/default_runtime.py',
 ]
 

@@ -9,7 +9,7 @@ _base_ = [
     '../_base_/models/rotnet_nin.py',
     '../_base_/datasets/digits_16.py',
     '../_base_/schedules/cifar10_100e.py',
-    '../_base_/evaluators/rotation_accuracy.py',
+    '../_base_/rotation_accuracy.py',
     '../_base_/default_runtime.py',
 ]
 

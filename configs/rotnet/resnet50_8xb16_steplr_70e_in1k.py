@@ -12,7 +12,7 @@ _base_ = [
     '../_base_/models/rotnet_resnet50.py',
     '../_base_/datasets/imagenet_224.py',
     '../_base_/schedules/resnet50_70e.py',
-    '../_base_/evaluators/rotation_accuracy.py',
+    '../_base_/rotation_accuracy.py',
     '../_base_/default_runtime.py',
 ]
 

@@ -28,14 +28,14 @@ class ImageFolder(CustomDataset):
     def __init__(self, data_root: str, split: str = 'all', **kwargs) -> None:
         if split not in _SPLITS:
             raise ValueError(f'split={split!r}: expected one of {", ".join(_SPLITS)}')
+        if not osp.isdir(data_root):
+            raise FileNotFoundError(f'image folder {data_root!r}: expected an existing folder')
         self.split = split
         super().__init__(data_root=data_root, with_label=False, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """List the photos of the split, sorted by path."""
         root = self.img_prefix
-        if not osp.isdir(root):
-            raise FileNotFoundError(f'image folder {root} does not exist')
         try:
             photos = sorted(super().load_data_list(), key=lambda photo: photo['img_path'])
         except RuntimeError:  # mmpretrain's word for "none"

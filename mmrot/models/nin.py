@@ -17,7 +17,8 @@ class NIN(BaseModule):
     1×1 convolutions and a max pool, block 2 the same with an average pool, the
     blocks behind it a 3×3 and two 1×1 convolutions without a pool. At 32×32
     and width 192 the maps are 96×16×16 behind block 1 and 192×8×8 behind all
-    others. Pooling over positions and the classifier are the head's.
+    others. Pooling over positions and the classifier are the head's. Blocks behind
+    the last one asked for are not built.
 
     Args:
         num_blocks (int): 3, 4 or 5.
@@ -60,7 +61,7 @@ class NIN(BaseModule):
         self.out_indices = check_out_indices(
             (num_blocks - 1,) if out_indices is None else out_indices, num_blocks
         )
-        self.frozen_stages = check_frozen_stages(frozen_stages, num_blocks)
+        self.frozen_stages = check_frozen_stages(frozen_stages, self.out_indices[-1] + 1)
 
         def block(in_channels: int, channels: Sequence[int], kernel_size: int) -> nn.Sequential:
             layers = nn.Sequential()
@@ -73,14 +74,16 @@ class NIN(BaseModule):
                 in_channels = out_channels
             return layers
 
-        first = (width, width * 5 // 6, width // 2)
-        self.block1 = block(3, first, 5)
-        self.block1.add_module('pool', nn.MaxPool2d(3, stride=2, padding=1))
-        self.block2 = block(first[-1], (width,) * 3, 5)
-        self.block2.add_module('pool', nn.AvgPool2d(3, stride=2, padding=1))
-        for index in range(3, num_blocks + 1):
-            self.add_module(f'block{index}', block(width, (width,) * 3, 3))
-        self.stages = [f'block{index + 1}' for index in range(num_blocks)]
+        self.stages = [f'block{index + 1}' for index in range(self.out_indices[-1] + 1)]
+        in_channels = 3
+        for index, name in enumerate(self.stages):
+            channels = (width, width * 5 // 6, width // 2) if index == 0 else (width,) * 3
+            stage = block(in_channels, channels, kernel_size=5 if index < 2 else 3)
+            if index < 2:
+                pool = nn.MaxPool2d if index == 0 else nn.AvgPool2d
+                stage.add_module('pool', pool(3, stride=2, padding=1))
+            self.add_module(name, stage)
+            in_channels = channels[-1]
         self._freeze()
 
     def _freeze(self) -> None:
@@ -102,7 +105,7 @@ class NIN(BaseModule):
             tuple[Tensor, ...]: Maps (N, C, H', W'), in the order of the blocks.
         """
         outs = []
-        for index, name in enumerate(self.stages[: self.out_indices[-1] + 1]):
+        for index, name in enumerate(self.stages):
             x = getattr(self, name)(x)  # (N, C, H', W')
             if index in self.out_indices:
                 outs.append(x)

@@ -53,16 +53,16 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         inputs = self.cast_data(data['inputs'])
         samples = self.cast_data(data.get('data_samples'))
         inputs, rotated = self._stack(inputs)
-        if self.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
         # Flips and transposes commute with normalisation, so N images are
         # normalised, not N*K. A warp commutes only up to rounding: it goes
         # first, on the same raw pixels that the pipeline transform sees.
-        warp_first = not rotated and needs_warp(self.angles)
-        if warp_first:
+        if not rotated and needs_warp(self.angles):
             inputs = rotated_copies(inputs, self.angles)  # (N*K, C, H, W)
+            rotated = True
         batch = super().forward({'inputs': inputs, 'data_samples': samples}, training)
-        if not rotated and not warp_first:
+        if self.channels_last:
+            batch['inputs'] = batch['inputs'].contiguous(memory_format=torch.channels_last)
+        if not rotated:
             batch['inputs'] = rotated_copies(batch['inputs'], self.angles)  # (N*K, C, H, W)
         return batch
 

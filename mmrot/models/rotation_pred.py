@@ -33,7 +33,7 @@ class RotationPred(BaseSelfSupervisor):
         init_cfg (dict, optional): Initialisation of the whole model.
 
     Raises:
-        ValueError: If the angle set is not valid.
+        ValueError: If the angle set is not valid, or given in another place too.
     """
 
     def __init__(
@@ -46,12 +46,21 @@ class RotationPred(BaseSelfSupervisor):
         init_cfg: dict | None = None,
     ) -> None:
         angles = check_angles(angles)
+        data_preprocessor = {
+            'type': 'mmrot.RotationDataPreprocessor',
+            **(data_preprocessor or {}),
+        }
+        for name, part in (('head', head), ('data_preprocessor', data_preprocessor)):
+            for key in {'num_classes', 'angles', 'channels_last'} & part.keys():
+                raise ValueError(
+                    f'{name}.{key}={part[key]}: expected none, it follows from the angles and '
+                    'channels_last of the model'
+                )
         super().__init__(
             backbone=backbone,
             head={**head, 'num_classes': len(angles)},
             data_preprocessor={
-                'type': 'mmrot.RotationDataPreprocessor',
-                **(data_preprocessor or {}),
+                **data_preprocessor,
                 'angles': angles,
                 'channels_last': channels_last,
             },

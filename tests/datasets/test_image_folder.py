@@ -16,9 +16,10 @@ def test_nested_folders_sorted_and_split(photo_folder):
     assert paths(ImageFolder(str(photo_folder), split='train')) == every[1:20] + every[21:]
 
 
-def test_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'nowhere.* does not exist'):
-        ImageFolder(str(tmp_path / 'nowhere'))
+def test_missing_folder(tmp_path, photo_folder):
+    for path in (tmp_path / 'nowhere', photo_folder / '00.jpg', ''):
+        with pytest.raises(FileNotFoundError, match=f"'{path}': expected an existing folder"):
+            ImageFolder(str(path))
 
 
 def test_empty_folder(tmp_path):

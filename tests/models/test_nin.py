@@ -40,13 +40,15 @@ def test_width():
 
 
 def test_out_indices_default_to_the_last_block_and_agree():
-    net = NIN(4, width=12).eval()
+    net, both, short = NIN(4, 12).eval(), NIN(4, 12, (1, 3)).eval(), NIN(4, 12, (1,)).eval()
+    both.load_state_dict(net.state_dict())
+    # what lies behind the last block asked for is not built
+    assert short.load_state_dict(net.state_dict(), strict=False).missing_keys == []
+    assert [name for name, _ in short.named_children()] == ['block1', 'block2']
     image = torch.rand(1, 3, 32, 32)
-    (last,) = net(image)
-    net.out_indices = (1, 3)
-    second, again = net(image)
-    assert torch.equal(last, again)
-    assert second.shape == last.shape
+    second, last = both(image)
+    assert torch.equal(net(image)[0], last)
+    assert torch.equal(short(image)[0], second)
 
 
 def test_without_norm_convolutions_have_a_bias():

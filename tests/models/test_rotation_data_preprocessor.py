@@ -51,10 +51,27 @@ def test_pipeline_and_device_path_give_the_same_batch(angles, dtype, to_rgb):
     assert torch.equal(module(plain)['inputs'], on_device)
 
 
-def test_channels_last_from_here_on():
-    last = preprocessor(channels_last=True)(dict(inputs=images()))['inputs']
-    assert last.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(last, preprocessor()(dict(inputs=images()))['inputs'])
+@pytest.mark.parametrize('to_rgb', [False, True])
+@pytest.mark.parametrize('angles', [QUARTER_TURNS, EIGHTH_TURNS])
+@pytest.mark.parametrize('rotated', [False, True])
+def test_channels_last_from_here_on(angles, to_rgb, rotated):
+    plain = preprocessor(angles=angles, to_rgb=to_rgb)
+    last = preprocessor(angles=angles, to_rgb=to_rgb, channels_last=True)
+    inputs = images()
+    if rotated:
+        inputs = list(rotated_copies(inputs, angles).unflatten(0, (3, -1)).unbind(1))
+    got = last(dict(inputs=inputs))['inputs']
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(got, plain(dict(inputs=inputs))['inputs'])
+
+
+@pytest.mark.parametrize('angles', [QUARTER_TURNS, EIGHTH_TURNS])
+def test_mixed_precision_leaves_the_copies_alone(angles):
+    """mmengine calls the preprocessor inside autocast."""
+    expected = preprocessor(angles=angles)(dict(inputs=images()))['inputs']
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        got = preprocessor(angles=angles)(dict(inputs=images()))['inputs']
+    assert torch.equal(got, expected)
 
 
 def test_float_inputs_without_normalisation_are_only_rotated():

@@ -96,6 +96,17 @@ def test_it_learns():
     assert last['accuracy'].item() == 100
 
 
+@pytest.mark.parametrize(
+    ('place', 'key', 'value'),
+    [('head', 'num_classes', 8), ('data_preprocessor', 'angles', (0, 180))],
+)
+def test_the_angle_set_has_no_second_place(place, key, value):
+    parts = dict(head=dict(type='mmrot.RotationHead', in_channels=12), data_preprocessor={})
+    parts[place][key] = value
+    with pytest.raises(ValueError, match=f'{place}.{key}=.*: expected none, it follows from'):
+        RotationPred(backbone=dict(type='mmrot.NIN', width=12), **parts)
+
+
 def test_bad_angles_name_the_culprit():
     with pytest.raises(ValueError, match='angle 45 stands twice'):
         build(angles=(45, 45))

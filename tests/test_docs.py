@@ -1,0 +1,28 @@
+"""The pages hold no gaps, and what they name exists."""
+
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+
+import mmrot
+
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_pages(page):
+    text = page.read_text()
+    assert not re.findall(r'@[A-Z]+@|TODO|FIXME', text)
+    for target in re.findall(r'\]\(([^)]+)\)', text):
+        assert target.startswith('http') or (page.parent / target).exists(), target
+    for name in re.findall(r'(?:configs|tools)/[\w/.-]+\.(?:py|sh)', text):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_config_has_a_metafile_entry():
+    (metafile,) = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    models = yaml.safe_load((ROOT / metafile).read_text())['Models']
+    configs = sorted(model['Config'] for model in models)
+    assert configs == [f'configs/{name}' for name in mmrot.list_configs()]
