@@ -7,14 +7,38 @@ from mmrot.registry import MODELS
 
 from .layers import check_frozen_stages, check_out_indices, freeze, norm_relu
 
-# out channels, kernel size, stride, padding, followed by a 3x3 max pool
-_CONVS = (
-    (64, 11, 4, 2, True),
-    (192, 5, 1, 2, True),
-    (384, 3, 1, 1, False),
-    (256, 3, 1, 1, False),
-    (256, 3, 1, 1, False),
-)
+# in channels, out channels, kernel size, stride, padding; a 3x3 max pool follows
+_CONVS = {
+    'conv1': (3, 64, 11, 4, 2, True),
+    'conv2': (64, 192, 5, 1, 2, True),
+    'conv3': (192, 384, 3, 1, 1, False),
+    'conv4': (384, 256, 3, 1, 1, False),
+    'conv5': (256, 256, 3, 1, 1, False),
+}
+
+
+def alexnet_stage(name: str, norm_cfg: dict | None) -> nn.Module:
+    """Build one stage of AlexNet.
+
+    Args:
+        name (str): One of ``AlexNet.STAGES``.
+        norm_cfg (dict, optional): Normalisation behind the layer.
+
+    Returns:
+        nn.Module: Takes the output of the stage before; fc6 a flat one.
+    """
+    if name in _CONVS:
+        in_channels, channels, size, stride, padding, pool = _CONVS[name]
+        conv = nn.Conv2d(in_channels, channels, size, stride=stride, padding=padding)
+        stage = nn.Sequential(norm_relu(conv, norm_cfg))
+        if pool:
+            stage.add_module('pool', nn.MaxPool2d(3, stride=2))
+        return stage
+    if name == 'pool5':
+        return nn.MaxPool2d(3, stride=2)
+    in_features = 256 * 6 * 6 if name == 'fc6' else 4096
+    fc = nn.Linear(in_features, 4096, bias=norm_cfg is None)
+    return nn.Sequential(norm_relu(fc, norm_cfg))
 
 
 @MODELS.register_module()
@@ -64,31 +88,9 @@ class AlexNet(BaseModule):
         self.out_indices = check_out_indices(out_indices, len(self.STAGES))
         self.stages = self.STAGES[: self.out_indices[-1] + 1]
         self.frozen_stages = check_frozen_stages(frozen_stages, len(self.stages))
-        in_channels = 3
-        for name, (channels, size, stride, padding, pool) in zip(
-            self.STAGES[:5], _CONVS, strict=True
-        ):
-            conv = nn.Conv2d(in_channels, channels, size, stride=stride, padding=padding)
-            stage = nn.Sequential(norm_relu(conv, norm_cfg))
-            if pool:
-                stage.add_module('pool', nn.MaxPool2d(3, stride=2))
-            self._add_stage(name, stage)
-            in_channels = channels
-        self._add_stage('pool5', nn.MaxPool2d(3, stride=2))
-        if 'fc6' in self.stages:  # not even made otherwise: 38 million weights
-            self._add_stage('fc6', self._fc(256 * 6 * 6, norm_cfg))
-        if 'fc7' in self.stages:
-            self._add_stage('fc7', self._fc(4096, norm_cfg))
+        for name in self.stages:
+            self.add_module(name, alexnet_stage(name, norm_cfg))
         self._freeze()
-
-    def _add_stage(self, name: str, stage: nn.Module) -> None:
-        if name in self.stages:
-            self.add_module(name, stage)
-
-    @staticmethod
-    def _fc(in_features: int, norm_cfg: dict | None) -> nn.Sequential:
-        fc = nn.Linear(in_features, 4096, bias=norm_cfg is None)
-        return nn.Sequential(norm_relu(fc, norm_cfg))
 
     def _freeze(self) -> None:
         freeze(getattr(self, name) for name in self.stages[: max(self.frozen_stages, 0)])

@@ -8,6 +8,30 @@ from mmrot.registry import MODELS
 from .layers import check_frozen_stages, check_out_indices, freeze, norm_relu
 
 
+def nin_block(
+    in_channels: int, channels: Sequence[int], kernel_size: int, norm_cfg: dict | None
+) -> nn.Sequential:
+    """Build the convolutions of one block, without its pool.
+
+    Args:
+        in_channels (int): Channels of the input.
+        channels (Sequence[int]): Channels of the layers; those behind the first
+            one are 1×1 convolutions.
+        kernel_size (int): Of the first layer.
+        norm_cfg (dict, optional): Normalisation behind every convolution.
+
+    Returns:
+        nn.Sequential: ``layer1``, ``layer2``, ...
+    """
+    block = nn.Sequential()
+    for index, out_channels in enumerate(channels):
+        size = kernel_size if index == 0 else 1
+        conv = nn.Conv2d(in_channels, out_channels, size, padding=size // 2, bias=norm_cfg is None)
+        block.add_module(f'layer{index + 1}', nn.Sequential(norm_relu(conv, norm_cfg)))
+        in_channels = out_channels
+    return block
+
+
 @MODELS.register_module()
 class NIN(BaseModule):
     """Network in Network with 3, 4 or 5 blocks of three convolutions.
@@ -63,22 +87,11 @@ class NIN(BaseModule):
         )
         self.frozen_stages = check_frozen_stages(frozen_stages, self.out_indices[-1] + 1)
 
-        def block(in_channels: int, channels: Sequence[int], kernel_size: int) -> nn.Sequential:
-            layers = nn.Sequential()
-            for index, out_channels in enumerate(channels):
-                size = kernel_size if index == 0 else 1
-                conv = nn.Conv2d(
-                    in_channels, out_channels, size, padding=size // 2, bias=norm_cfg is None
-                )
-                layers.add_module(f'layer{index + 1}', nn.Sequential(norm_relu(conv, norm_cfg)))
-                in_channels = out_channels
-            return layers
-
         self.stages = [f'block{index + 1}' for index in range(self.out_indices[-1] + 1)]
         in_channels = 3
         for index, name in enumerate(self.stages):
             channels = (width, width * 5 // 6, width // 2) if index == 0 else (width,) * 3
-            stage = block(in_channels, channels, kernel_size=5 if index < 2 else 3)
+            stage = nin_block(in_channels, channels, 5 if index < 2 else 3, norm_cfg)
             if index < 2:
                 pool = nn.MaxPool2d if index == 0 else nn.AvgPool2d
                 stage.add_module('pool', pool(3, stride=2, padding=1))
