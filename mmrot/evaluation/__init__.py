@@ -1,3 +1,4 @@
+from .per_layer_accuracy import PerLayerAccuracy
 from .rotation_accuracy import RotationAccuracy
 
-__all__ = ['RotationAccuracy']
+__all__ = ['PerLayerAccuracy', 'RotationAccuracy']

@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from mmrot.evaluation import PerLayerAccuracy
+
+
+def sample(label: int, **orders: list[int]) -> dict:
+    """One image; each stage ranks the classes in the given order."""
+    scores = {}
+    for name, order in orders.items():
+        scores[name] = torch.zeros(4)
+        scores[name][order] = torch.tensor([0.4, 0.3, 0.2, 0.1])
+    return dict(gt_label=torch.tensor([label]), layer_scores=scores)
+
+
+def test_by_hand():
+    metric = PerLayerAccuracy(topk=(1, 2))
+    metric.process(None, [sample(0, conv1=[0, 1, 2, 3], conv2=[1, 0, 2, 3])])
+    metric.process(None, [sample(3, conv1=[3, 1, 2, 0], conv2=[1, 2, 0, 3])])
+    metric.process(None, [sample(2, conv1=[0, 2, 1, 3], conv2=[2, 1, 0, 3])])
+    assert metric.evaluate(3) == pytest.approx(
+        {
+            'conv1/top1': 100 * 2 / 3,
+            'conv1/top2': 100.0,
+            'conv2/top1': 100 / 3,
+            'conv2/top2': 100 * 2 / 3,
+            'best/top1': 100 * 2 / 3,
+        }
+    )
+
+
+def test_a_probe_that_diverged_is_not_the_best():
+    broken = dict(gt_label=torch.tensor([0]), layer_scores={'a': torch.full((4,), float('nan'))})
+    metric = PerLayerAccuracy()
+    metric.process(None, [broken])
+    assert metric.evaluate(1)['a/top1'] == 0
