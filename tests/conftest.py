@@ -17,12 +17,21 @@ from mmpretrain.visualization import UniversalVisualizer
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def forget_jobs() -> None:
+    """Drop what mmengine keeps of a job, under the second in which it started."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            handler.close()
+    for manager in (DefaultScope, MessageHub, MMLogger, Visualizer, UniversalVisualizer):
+        manager._instance_dict.clear()
+
+
 @pytest.fixture(autouse=True)
 def _mmpretrain_scope(request) -> Iterator[None]:
-    """Build in the scope that the configs are in, and leave none behind."""
+    """Build in the scope that the configs are in, and leave nothing behind."""
     DefaultScope.get_instance(request.node.nodeid, scope_name='mmpretrain')
     yield
-    DefaultScope._instance_dict.clear()
+    forget_jobs()
 
 
 def write_photo(path: Path, rng: np.random.Generator, size: tuple[int, int] = (40, 48)) -> None:
@@ -90,9 +99,7 @@ def run_tool(monkeypatch) -> Callable[..., None]:
     """Run a script of tools/ in this process: ``run_tool('train', arg, ...)``."""
 
     def run(name: str, *args: object) -> None:
-        # mmengine names these after the second in which a job starts
-        for manager in (MessageHub, MMLogger, Visualizer, UniversalVisualizer):
-            manager._instance_dict.clear()
+        forget_jobs()
         script = ROOT / 'tools' / f'{name}.py'
         monkeypatch.setattr('sys.argv', [str(script), *map(str, args)])
         runpy.run_path(str(script), run_name='__main__')

@@ -25,6 +25,14 @@ SMALL = [
 ]
 
 
+PRETRAINING = [name for name in mmrot.list_configs() if not name.startswith('benchmarks/')]
+PROBES = {
+    'alexnet_linear_in1k': (['conv1', 'conv2', 'conv3', 'conv4', 'conv5'], 1000),
+    'nin4_conv_cifar10': (['conv2'], 10),
+    'nin4_nonlinear_cifar10': (['conv1', 'conv2', 'conv3', 'conv4'], 10),
+}
+
+
 def tiny(data_root, name: str) -> list[str]:
     """Options that point a config at the tiny data set in its layout."""
     for part, folder in (('in1k', 'imagenet'), ('places205', 'places205'), ('cifar10', 'cifar10')):
@@ -34,7 +42,7 @@ def tiny(data_root, name: str) -> list[str]:
 
 
 @pytest.mark.usefixtures('_any_cifar10')
-@pytest.mark.parametrize('name', mmrot.list_configs())
+@pytest.mark.parametrize('name', PRETRAINING)
 def test_two_iterations_and_a_validation(name, data_root, tmp_path, run_tool):
     run_tool(
         'train',
@@ -51,6 +59,32 @@ def test_two_iterations_and_a_validation(name, data_root, tmp_path, run_tool):
     state = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
     assert all(torch.isfinite(value).all() for value in state.values())
     assert {key.partition('.')[0] for key in state} == {'backbone', 'head'}
+
+
+def test_every_probe_config_is_listed():
+    names = {name for name in mmrot.list_configs() if name.startswith('benchmarks/')}
+    assert names == {f'benchmarks/classification/{name}.py' for name in PROBES}
+
+
+@pytest.mark.usefixtures('_any_cifar10')
+@pytest.mark.parametrize('name', PROBES)
+def test_probes_train_and_validate(name, data_root, tmp_path, run_tool):
+    stages, num_classes = PROBES[name]
+    run_tool(
+        'train',
+        mmrot.config_path(f'benchmarks/classification/{name}.py'),
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *tiny(data_root, name),
+        'custom_hooks.0.checkpoint=random',
+    )
+    rows = logged(tmp_path)
+    assert len(losses(tmp_path)) == 2
+    for stage in stages:
+        assert rows[0][f'{stage}.loss'] == pytest.approx(math.log(num_classes), rel=0.5)
+        assert 0 <= rows[-1][f'{stage}/top1'] <= 100
+    assert rows[-1]['best/top1'] == max(rows[-1][f'{stage}/top1'] for stage in stages)
 
 
 @pytest.mark.long

@@ -22,7 +22,7 @@ def test_pages(page):
 
 
 def test_every_config_has_a_metafile_entry():
-    (metafile,) = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
-    models = yaml.safe_load((ROOT / metafile).read_text())['Models']
+    metafiles = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    models = [m for file in metafiles for m in yaml.safe_load((ROOT / file).read_text())['Models']]
     configs = sorted(model['Config'] for model in models)
     assert configs == [f'configs/{name}' for name in mmrot.list_configs()]

@@ -1,0 +1,17 @@
+"""Two hidden layers of 200 on each block of a frozen NIN at 32×32 (Table 1)."""
+
+model = dict(
+    type='mmpretrain.ImageClassifier',
+    backbone=dict(type='mmrot.NIN', num_blocks=4, out_indices=(0, 1, 2, 3), frozen_stages=4),
+    head=dict(
+        type='mmrot.LayerProbes',
+        num_classes=10,
+        probes=dict(
+            conv1=dict(type='mmrot.MLPProbe', in_features=96 * 16 * 16),
+            conv2=dict(type='mmrot.MLPProbe', in_features=192 * 8 * 8),
+            conv3=dict(type='mmrot.MLPProbe', in_features=192 * 8 * 8),
+            conv4=dict(type='mmrot.MLPProbe', in_features=192 * 8 * 8),
+        ),
+    ),
+)
+custom_hooks = [dict(type='mmrot.LoadBackboneHook', checkpoint=None)]

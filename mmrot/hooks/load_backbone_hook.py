@@ -1,0 +1,99 @@
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import CheckpointLoader, Runner
+from torch import Tensor, nn
+
+from mmrot.registry import HOOKS
+
+
+def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: str) -> int:
+    """Load a backbone of which every key must be found.
+
+    Args:
+        backbone (nn.Module): Loaded in place.
+        state_dict (dict[str, Tensor]): Of a whole pretraining model, whose keys
+            begin with ``backbone.``, or of a bare backbone.
+        source (str): Where it comes from, for the errors.
+
+    Returns:
+        int: How many keys of the source's backbone were left over: those of
+        stages that this backbone does not build.
+
+    Raises:
+        ValueError: If a key is missing or has another shape; lists them.
+    """
+    prefix = 'backbone.'
+    if any(key.startswith(prefix) for key in state_dict):
+        state_dict = {
+            key[len(prefix) :]: value
+            for key, value in state_dict.items()
+            if key.startswith(prefix)
+        }
+    wanted = backbone.state_dict()
+    missing = [key for key in wanted if key not in state_dict]
+    if missing:
+        raise ValueError(
+            f'{source} lacks {len(missing)} of the {len(wanted)} keys of the backbone '
+            f'{type(backbone).__name__}: {_few(missing)}'
+        )
+    misfits = [
+        f'{key} has {tuple(state_dict[key].shape)}, expected {tuple(value.shape)}'
+        for key, value in wanted.items()
+        if state_dict[key].shape != value.shape
+    ]
+    if misfits:
+        raise ValueError(
+            f'{source} does not fit the backbone {type(backbone).__name__}, {len(misfits)} of '
+            f'{len(wanted)} keys: {_few(misfits)}'
+        )
+    backbone.load_state_dict({key: state_dict[key] for key in wanted})
+    return len(state_dict) - len(wanted)
+
+
+def _few(items: list[str], most: int = 5) -> str:
+    return '; '.join(items[:most]) + (f'; and {len(items) - most} more' * (len(items) > most))
+
+
+@HOOKS.register_module()
+class LoadBackboneHook(Hook):
+    """Load a pretrained backbone before training, completely or not at all.
+
+    What mmengine's ``load_from`` and ``init_cfg`` only warn about is an error
+    here. A training that was resumed keeps the backbone of its own checkpoint.
+
+    Args:
+        checkpoint (str, optional): A checkpoint of pretraining as it is, or a
+            bare backbone; ``'random'`` asks for random initialisation by name.
+
+    Raises:
+        ValueError: If no checkpoint is given, or it does not fit.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, checkpoint: str | None = None) -> None:
+        if not checkpoint:
+            raise ValueError(
+                "checkpoint: expected a file, or 'random' for random initialisation "
+                '(--cfg-options custom_hooks.0.checkpoint=FILE)'
+            )
+        self.checkpoint = checkpoint
+
+    def before_train(self, runner: Runner) -> None:
+        """Load, unless the training was resumed."""
+        if runner.iter > 0:
+            return
+        if self.checkpoint == 'random':
+            print_log('The backbone keeps its random initialisation', logger='current')
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        state = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
+        left = load_backbone(
+            model.backbone, state.get('state_dict', state), f'checkpoint {self.checkpoint}'
+        )
+        print_log(
+            f'Loaded every key of the backbone from {self.checkpoint}; {left} keys of stages '
+            'behind it were left over',
+            logger='current',
+        )
