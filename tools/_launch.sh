@@ -42,8 +42,7 @@ dist)
     elif [ "$have" -lt "$gpus" ]; then
         die "GPUS=$gpus: this machine has $have"
     fi
-    # torchrun's own lines about a failed process go with its traceback
-    LOGLEVEL=${LOGLEVEL:-CRITICAL} exec "$PYTHON" "$tools/_torchrun.py" \
+    exec "$PYTHON" "$tools/_torchrun.py" \
         --nnodes="$nnodes" --node_rank="$node_rank" --nproc_per_node="$gpus" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="$port" \
         "$tools/$script" "$@" --launcher pytorch

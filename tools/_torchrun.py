@@ -3,12 +3,14 @@
 torchrun itself adds a page of its own traceback to what the process said.
 """
 
+import logging
 import sys
 
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
 
 if __name__ == '__main__':
+    logging.disable(logging.ERROR)  # in this process only, not in the ranks
     try:
         main()
     except ChildFailedError as error:
