@@ -99,34 +99,48 @@ def probe_blocks(cfg: Config, backbone: nn.Module) -> list[float]:
     ]
 
 
+def one_of_each(batch: dict, count: int) -> torch.Tensor:
+    """Pick the first image of each class, ``count`` classes at the most.
+
+    Args:
+        batch (dict): One collated batch of N images (C, H, W) with labels.
+        count (int): How many images to pick.
+
+    Returns:
+        torch.Tensor: (M, C, H, W), M ≤ ``count``.
+    """
+    labels = [int(sample.gt_label) for sample in batch['data_samples']]
+    first = np.unique(labels, return_index=True)[1][:count]
+    return torch.stack([batch['inputs'][int(index)] for index in first])
+
+
 @torch.no_grad()
-def draw_predictions(model: nn.Module, batch: dict, count: int) -> Figure:
+def draw_predictions(model: nn.Module, images: torch.Tensor) -> Figure:
     """Draw images, their rotated copies, and predicted and true rotation.
 
     Args:
         model (nn.Module): A :class:`mmrot.RotationPred`.
-        batch (dict): One collated batch of uint8 images (N, 3, H, W).
-        count (int): How many images to draw.
+        images (torch.Tensor): (N, 3, H, W), uint8.
 
     Returns:
-        Figure: One row per image, one column per angle.
+        Figure: One column per image, one row per angle.
     """
     model.eval()
-    data = model.data_preprocessor(dict(inputs=batch['inputs'][:count]))
+    data = model.data_preprocessor(dict(inputs=images))
     samples = model(**data, mode='predict')
-    copies = data['inputs'].unflatten(0, (count, -1)).cpu()  # (N, K, 3, H, W)
+    copies = data['inputs'].unflatten(0, (len(images), -1)).cpu()  # (N, K, 3, H, W)
     low, high = copies.min(), copies.max()
     angles = samples[0].angles
     figure, axes = plt.subplots(
-        count, len(angles), figsize=(1.7 * len(angles), 1.75 * count), squeeze=False
+        len(angles), len(images), figsize=(1.6 * len(images), 1.75 * len(angles)), squeeze=False
     )
-    for row, sample, images in zip(axes, samples, copies, strict=True):
-        for k, (axis, image) in enumerate(zip(row, images, strict=True)):
+    for k, row in enumerate(axes):
+        for axis, sample, turned in zip(row, samples, copies, strict=True):
             guess = int(sample.rotation_score[k].argmax())
-            axis.imshow(((image - low) / (high - low)).permute(1, 2, 0).numpy())
+            axis.imshow(((turned[k] - low) / (high - low)).permute(1, 2, 0).numpy())
             axis.set_title(
                 f'true {angles[k]}°, predicted {angles[guess]}°',
-                fontsize=6.5,
+                fontsize=7,
                 color='tab:green' if guess == k else 'tab:red',
             )
             axis.axis('off')
@@ -177,7 +191,7 @@ def run_demo(work_dir: str, cfg_options: dict | None = None) -> dict:
         table.add_row(f'block {index + 1}', f'{rotnet:.1f} %', f'{random:.1f} %')
     Console().print(table)
 
-    figure = draw_predictions(model, next(iter(runner.val_dataloader)), count=8)
+    figure = draw_predictions(model, one_of_each(next(iter(runner.val_dataloader)), count=7))
     picture = Path(work_dir) / 'rotations.png'
     figure.savefig(picture, dpi=150)
     plt.close(figure)

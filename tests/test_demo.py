@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmpretrain.structures import DataSample
 
-from mmrot.demo import draw_per_class, draw_predictions, probe_accuracy, run_demo
+from mmrot.demo import draw_per_class, draw_predictions, one_of_each, probe_accuracy, run_demo
 
 OPTIONS = {
     'train_cfg.max_epochs': 2,
@@ -28,7 +29,7 @@ def test_demo(tmp_path, capsys):
     assert f'{result["rotnet"][1]:.1f} %' in out
     assert json.loads((tmp_path / 'demo.json').read_text()) == result
     picture = cv2.imread(str(tmp_path / 'rotations.png'))
-    assert picture.shape[0] > picture.shape[1] > 500
+    assert min(picture.shape[:2]) > 500
     assert (tmp_path / 'epoch_2.pth').exists()
 
 
@@ -62,11 +63,17 @@ def test_drawing_names_true_and_predicted_rotation():
     )
     model.head.fc.weight.data.zero_()
     model.head.fc.bias.data = torch.tensor([0.0, 1.0])  # always says 180°
-    batch = dict(inputs=torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8))
-    figure = draw_predictions(model, batch, count=2)
+    batch = dict(
+        inputs=torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8),
+        data_samples=[DataSample().set_gt_label(label) for label in (4, 4, 7)],
+    )
+    figure = draw_predictions(model, one_of_each(batch, count=7))
     titles = [axis.get_title() for axis in figure.axes]
-    assert titles == ['true 0°, predicted 180°', 'true 180°, predicted 180°'] * 2
-    assert [axis.title.get_color() for axis in figure.axes[:2]] == ['tab:red', 'tab:green']
+    assert titles == ['true 0°, predicted 180°'] * 2 + ['true 180°, predicted 180°'] * 2
+    assert [axis.title.get_color() for axis in figure.axes[1:3]] == ['tab:red', 'tab:green']
     drawn = figure.axes[0].images[0].get_array()
     upright = batch['inputs'][0].permute(1, 2, 0).numpy() / 255
     assert np.corrcoef(np.asarray(drawn).ravel(), upright.ravel())[0, 1] > 0.999
+    second = np.asarray(figure.axes[3].images[0].get_array())  # the 7, turned by 180°
+    upright = batch['inputs'][2].permute(1, 2, 0).numpy() / 255
+    assert np.corrcoef(second[::-1, ::-1].ravel(), upright.ravel())[0, 1] > 0.999
