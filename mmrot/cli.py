@@ -64,6 +64,18 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         'is validated on instead',
     )
     parser.add_argument(
+        '--labelled-folder',
+        metavar='DIR',
+        help="take the photos in DIR/train/<class>/ in place of the config's data set, and "
+        'validate on DIR/val/<class>/ or DIR/test/<class>/',
+    )
+    parser.add_argument(
+        '--backbone',
+        metavar='FILE',
+        help="what a probe's backbone is loaded from: a checkpoint of pretraining as it is, or a "
+        "bare backbone; 'random' asks for random initialisation",
+    )
+    parser.add_argument(
         '--no-pin-memory', action='store_true', help='turn off pin_memory in the dataloaders'
     )
     parser.add_argument(
@@ -110,6 +122,10 @@ def load_config(args: argparse.Namespace) -> Config:
         set_data_root(cfg, options['data_root'])
     if args.image_folder is not None:
         use_image_folder(cfg, *args.image_folder)
+    if args.labelled_folder is not None:
+        use_labelled_folder(cfg, args.labelled_folder)
+    if args.backbone is not None:
+        set_backbone(cfg, args.backbone)
     set_dataloader_defaults(cfg, args)
     cfg.merge_from_dict(options)
     for field, _ in _datasets(cfg):
@@ -212,23 +228,97 @@ def use_image_folder(cfg: Config, train: str, val: str | None = None, *more: str
     """
     if more:
         raise ValueError(f'--image-folder {train} {val} {" ".join(more)}: expected one or two')
-    loader = 'mmpretrain.LoadImageFromFile'
     for field, dataset in _datasets(cfg):
         if 'pipeline' not in dataset:
             raise ValueError(
                 f'--image-folder: {field}.dataset of type {dataset.get("type")} has no pipeline, '
                 'expected a pretraining config'
             )
-        pipeline = dataset.pipeline
-        if not any(str(step['type']).endswith('LoadImageFromFile') for step in pipeline):
-            pipeline.insert(0, ConfigDict(type=loader))
-            cfg.data_preprocessor.to_rgb = True  # it loads BGR
         training = field == 'train_dataloader'
         split = 'all' if val is not None else 'train' if training else 'val'
         root = train if training or val is None else val
         cfg[field].dataset = ConfigDict(
-            type='mmrot.ImageFolder', data_root=root, split=split, pipeline=pipeline
+            type='mmrot.ImageFolder',
+            data_root=root,
+            split=split,
+            pipeline=_reading_files(cfg, dataset.pipeline),
         )
+
+
+def _reading_files(cfg: Config, pipeline: list) -> list:
+    """Put a loader of image files before a pipeline that has none."""
+    if any(str(step['type']).endswith('LoadImageFromFile') for step in pipeline):
+        return pipeline
+    cfg.data_preprocessor.to_rgb = True  # the loader gives BGR
+    return [ConfigDict(type='mmpretrain.LoadImageFromFile'), *pipeline]
+
+
+def use_labelled_folder(cfg: Config, root: str) -> None:
+    """Point a probe config at a folder of photos per class.
+
+    Args:
+        cfg (Config): Any classification config; changed in place. Its pipelines
+            and wrappers of data sets stay; the head gets the number of classes.
+        root (str): Folder with ``train/<class>/`` and ``val/<class>/`` or
+            ``test/<class>/``.
+
+    Raises:
+        ValueError: If a split is not there or has other classes than the
+            training photos.
+    """
+    splits = {
+        'train': 'train',
+        'val': 'val' if Path(root, 'val').is_dir() else 'test',
+    }
+    classes = {}
+    for what, split in splits.items():
+        folder = Path(root, split)
+        if not folder.is_dir():
+            raise ValueError(
+                f'--labelled-folder {root}: expected train/<class>/ and val/<class>/ or '
+                f'test/<class>/, there is no {split}/'
+            )
+        classes[what] = {path.name for path in folder.iterdir() if path.is_dir()}
+    if classes['train'] != classes['val'] or not classes['train']:
+        odd = sorted(classes['train'] ^ classes['val'])
+        raise ValueError(
+            f'--labelled-folder {root}: expected the same classes in train/ and '
+            f'{splits["val"]}/; not in both: {", ".join(odd[:5]) or "there is none"}'
+        )
+    for field, dataset in _datasets(cfg):
+        wrappers = [cfg[field]]
+        while 'dataset' in dataset:
+            wrappers.append(dataset)
+            dataset = dataset.dataset
+        split = splits['train' if field == 'train_dataloader' else 'val']
+        wrappers[-1].dataset = ConfigDict(
+            type='mmpretrain.CustomDataset',
+            data_root=root,
+            data_prefix=split,
+            pipeline=_reading_files(cfg, dataset.pipeline),
+        )
+    cfg.model.head.num_classes = len(classes['train'])
+
+
+def set_backbone(cfg: Config, checkpoint: str) -> None:
+    """Hand a checkpoint to the hook that loads the backbone.
+
+    Args:
+        cfg (Config): With :class:`mmrot.LoadBackboneHook` among its
+            ``custom_hooks``; changed in place.
+        checkpoint (str): A file, or ``'random'``.
+
+    Raises:
+        ValueError: If the config has no such hook.
+    """
+    for hook in cfg.get('custom_hooks') or []:
+        if str(hook['type']).endswith('LoadBackboneHook'):
+            hook.checkpoint = checkpoint
+            return
+    raise ValueError(
+        f'--backbone {checkpoint}: expected a config with mmrot.LoadBackboneHook, one of '
+        'configs/benchmarks/'
+    )
 
 
 def set_dataloader_defaults(cfg: Config, args: argparse.Namespace) -> None:

@@ -56,7 +56,7 @@ def photo_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='session')
 def data_root(tmp_path_factory) -> Path:
-    """Tiny ImageNet, Places205 and CIFAR-10, each in its real layout."""
+    """Tiny ImageNet, Places205, iNaturalist 2018 and CIFAR-10 in their real layouts."""
     root = tmp_path_factory.mktemp('data')
     rng = np.random.default_rng(0)
     for split, count in (('train', 8), ('val', 4)):
@@ -79,12 +79,37 @@ def data_root(tmp_path_factory) -> Path:
         listing.parent.mkdir(exist_ok=True)
         listing.write_text(''.join(lines))
 
+        images, annotations = [], []
+        for index in range(count):
+            name = f'train_val2018/Aves/{index % 2}/{split}_{index}.jpg'
+            write_photo(root / 'inaturalist2018' / name, rng, (240, 320))
+            # ids neither begin at 0 nor follow the order
+            images.append(dict(id=100 - index, file_name=name, width=320, height=240))
+            annotations.append(dict(id=index, image_id=100 - index, category_id=index % 2))
+        content = dict(images=images, annotations=annotations[::-1])
+        (root / f'inaturalist2018/{split}2018.json').write_text(json.dumps(content))
+
     batches = root / 'cifar10/cifar-10-batches-py'
     batches.mkdir(parents=True)
     for name in [f'data_batch_{index}' for index in range(1, 6)] + ['test_batch']:
         data = rng.integers(0, 256, (4, 3072), dtype=np.uint8)
         (batches / name).write_bytes(pickle.dumps({'data': data, 'labels': [0, 1, 2, 3]}))
     (batches / 'batches.meta').write_bytes(pickle.dumps({'label_names': list('abcdefghij')}))
+    return root
+
+
+@pytest.fixture(scope='session')
+def labelled_folder(tmp_path_factory) -> Path:
+    """Photos of three classes, told apart by their brightness: 4 + 2 of each."""
+    root = tmp_path_factory.mktemp('labelled') / 'three classes'
+    rng = np.random.default_rng(0)
+    for split, count in (('train', 4), ('test', 2)):
+        for label, name in enumerate(('dark', 'grey', 'light')):
+            for index in range(count):
+                image = rng.integers(0, 40, (40, 48, 3)) + 90 * label
+                path = root / split / name / f'{index}.png'
+                path.parent.mkdir(parents=True, exist_ok=True)
+                assert cv2.imwrite(str(path), image.astype(np.uint8))
     return root
 
 

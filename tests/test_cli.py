@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 
 import mmrot
 from mmrot.cli import (
@@ -13,8 +14,10 @@ from mmrot.cli import (
     check_fields,
     load_config,
     one_line_errors,
+    set_backbone,
     set_data_root,
     use_image_folder,
+    use_labelled_folder,
 )
 
 DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
@@ -350,3 +353,55 @@ def test_auto_scale_lr_counts_images(tmp_path, run_tool):
     options = [*QUICK, 'train_dataloader.batch_size=16', 'train_dataloader.dataset.indices=16']
     run_tool('train', DIGITS, '--auto-scale-lr', '--work-dir', tmp_path, '--cfg-options', *options)
     assert logged(tmp_path)[0]['lr'] == pytest.approx(0.1 * 16 / 64)
+
+
+def probes(name: str) -> Config:
+    return Config.fromfile(mmrot.config_path(f'benchmarks/classification/{name}.py'))
+
+
+def test_labelled_folder_replaces_the_data_and_the_number_of_classes(labelled_folder):
+    cfg = probes('nin4_conv_cifar10')
+    use_labelled_folder(cfg, str(labelled_folder))
+    assert cfg.model.head.num_classes == 3
+    assert cfg.data_preprocessor.to_rgb
+    assert cfg.train_dataloader.dataset.data_prefix == 'train'
+    assert cfg.val_dataloader.dataset.data_prefix == 'test'
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert [dataset.get_data_info(i)['gt_label'] for i in range(12)] == [0] * 4 + [1] * 4 + [2] * 4
+    assert dataset[5]['inputs'].shape == (3, 32, 32)
+    sample = DATASETS.build(cfg.val_dataloader.dataset)[3]
+    assert sample['inputs'].float().mean() == pytest.approx(110, abs=5)  # 90 + 0..39
+
+
+def test_labelled_folder_stays_in_its_wrapper(labelled_folder):
+    cfg = probes('nin4_semi_supervised_cifar10')
+    use_labelled_folder(cfg, str(labelled_folder))
+    subset = cfg.train_dataloader.dataset
+    assert (subset.type, subset.epoch_length) == ('mmrot.PerClassSubset', 50000)
+    assert subset.dataset.type == 'mmpretrain.CustomDataset'
+    subset.num_per_class = 2
+    assert DATASETS.build(subset).indices.tolist() == [0, 1, 4, 5, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ('folders', 'message'),
+    [
+        ((), 'there is no train/'),
+        (('train/a',), 'there is no test/'),
+        (('train/a', 'val/a', 'val/b'), 'expected the same classes in train/ and val/; not in b'),
+        (('train', 'test'), 'the same classes in train/ and test/; not in both: there is none'),
+    ],
+)
+def test_labelled_folders_that_are_none(folders, message, tmp_path):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(ValueError, match=message):
+        use_labelled_folder(probes('nin4_conv_cifar10'), str(tmp_path))
+
+
+def test_backbone_reaches_its_hook():
+    cfg = probes('nin4_conv_cifar10')
+    set_backbone(cfg, 'a, b.pth')  # which --cfg-options would take for a list
+    assert cfg.custom_hooks[0].checkpoint == 'a, b.pth'
+    with pytest.raises(ValueError, match='--backbone x: expected a config with'):
+        set_backbone(Config.fromfile(DIGITS), 'x')

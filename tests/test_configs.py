@@ -8,8 +8,11 @@ import pytest
 import torch
 from conftest import ROOT, logged, losses
 from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmrot
+from mmrot.evaluation.result_table import read_results
 
 SMALL = [
     'train_dataloader.batch_size=4',
@@ -26,19 +29,82 @@ SMALL = [
 
 
 PRETRAINING = [name for name in mmrot.list_configs() if not name.startswith('benchmarks/')]
+CONVS = ['conv1', 'conv2', 'conv3', 'conv4', 'conv5']
+FEATURES = ['feature1', 'feature2', 'feature3', 'feature4', 'feature5']
+# Stages, classes, and the schedule: images, lr, weight decay, milestones, gamma, epochs.
 PROBES = {
-    'alexnet_linear_in1k': (['conv1', 'conv2', 'conv3', 'conv4', 'conv5'], 1000),
-    'nin4_conv_cifar10': (['conv2'], 10),
-    'nin4_nonlinear_cifar10': (['conv1', 'conv2', 'conv3', 'conv4'], 10),
+    # the authors' released code
+    'alexnet_linear_in1k': (CONVS, 1000, (192, 0.01, 5e-4, [5, 15, 25], 0.2, 35)),
+    'alexnet_linear_places205': (CONVS, 205, (192, 0.01, 5e-4, [5, 15, 25], 0.2, 35)),
+    'alexnet_nonlinear_in1k': (CONVS[3:], 1000, (192, 0.01, 5e-4, [10, 20, 30], 0.2, 40)),
+    'nin3_nonlinear_cifar10': (CONVS[:3], 10, (128, 0.1, 5e-4, [20, 40, 45], 0.2, 50)),
+    'nin4_nonlinear_cifar10': (CONVS[:4], 10, (128, 0.1, 5e-4, [20, 40, 45], 0.2, 50)),
+    'nin5_nonlinear_cifar10': (CONVS, 10, (128, 0.1, 5e-4, [20, 40, 45], 0.2, 50)),
+    'nin4_nonlinear_finetuned_cifar10': (['conv2'], 10, (128, 0.1, 5e-4, [20, 40, 45], 0.2, 50)),
+    'nin4_conv_cifar10': (['conv2'], 10, (128, 0.1, 5e-4, [35, 70, 85], 0.2, 100)),
+    'nin4_conv_finetuned_cifar10': (['conv2'], 10, (128, 0.1, 5e-4, [35, 70, 85], 0.2, 100)),
+    'nin4_semi_supervised_cifar10': (['conv2'], 10, (128, 0.1, 5e-4, [35, 70, 85], 0.2, 100)),
+    # section 3.1 of the paper
+    'nin3_supervised_cifar10': (['conv2'], 10, (128, 0.1, 5e-4, [30, 60, 80], 0.2, 100)),
+    'nin3_supervised_subset_cifar10': (['conv2'], 10, (128, 0.1, 5e-4, [30, 60, 80], 0.2, 100)),
+    # MMSelfSup 0.x
+    'resnet50_linear_8xb32_steplr_90e_in1k': (
+        FEATURES,
+        1000,
+        (256, 0.01, 1e-4, [30, 60], 0.1, 90),
+    ),
+    'resnet50_linear_8xb32_steplr_28e_places205': (
+        FEATURES,
+        205,
+        (256, 0.01, 1e-4, [7, 14, 21], 0.1, 28),
+    ),
+    'resnet50_linear_8xb32_steplr_84e_inat18': (
+        FEATURES,
+        8142,
+        (256, 0.01, 1e-4, [24, 48, 72], 0.1, 84),
+    ),
+    'resnet50_avgpool_8xb32_steplr_100e_in1k': (
+        ['avgpool'],
+        1000,
+        (256, 30.0, 0.0, [60, 80], 0.1, 100),
+    ),
+    'resnet50_avgpool_8xb32_steplr_28e_places205': (
+        ['avgpool'],
+        205,
+        (256, 30.0, 0.0, [7, 14, 21], 0.1, 28),
+    ),
+    'resnet50_avgpool_8xb32_steplr_84e_inat18': (
+        ['avgpool'],
+        8142,
+        (256, 30.0, 0.0, [24, 48, 72], 0.1, 84),
+    ),
+}
+TRAINED_BACKBONES = {
+    'nin4_nonlinear_finetuned_cifar10',
+    'nin4_conv_finetuned_cifar10',
+    'nin3_supervised_cifar10',
+    'nin3_supervised_subset_cifar10',
 }
 
 
 def tiny(data_root, name: str) -> list[str]:
     """Options that point a config at the tiny data set in its layout."""
-    for part, folder in (('in1k', 'imagenet'), ('places205', 'places205'), ('cifar10', 'cifar10')):
+    options = list(SMALL)
+    if 'subset' in name or 'semi' in name:
+        options.remove('train_dataloader.dataset.indices=8')
+        options += [
+            'train_dataloader.dataset.epoch_length=8',
+            'train_dataloader.dataset.num_per_class=2',
+        ]
+    for part, folder in (
+        ('in1k', 'imagenet'),
+        ('places205', 'places205'),
+        ('inat18', 'inaturalist2018'),
+        ('cifar10', 'cifar10'),
+    ):
         if part in name:
-            return [*SMALL, f'data_root={data_root / folder}']
-    return SMALL
+            return [*options, f'data_root={data_root / folder}']
+    return options
 
 
 @pytest.mark.usefixtures('_any_cifar10')
@@ -69,22 +135,71 @@ def test_every_probe_config_is_listed():
 @pytest.mark.usefixtures('_any_cifar10')
 @pytest.mark.parametrize('name', PROBES)
 def test_probes_train_and_validate(name, data_root, tmp_path, run_tool):
-    stages, num_classes = PROBES[name]
+    stages, num_classes, _ = PROBES[name]
     run_tool(
         'train',
         mmrot.config_path(f'benchmarks/classification/{name}.py'),
         '--work-dir',
         tmp_path,
+        '--backbone',
+        'random',
         '--cfg-options',
         *tiny(data_root, name),
-        'custom_hooks.0.checkpoint=random',
+        'default_hooks.checkpoint.interval=-1',  # some are large
+        'default_hooks.checkpoint.save_last=False',
+        'default_hooks.checkpoint.save_best=None',
     )
     rows = logged(tmp_path)
     assert len(losses(tmp_path)) == 2
     for stage in stages:
         assert rows[0][f'{stage}.loss'] == pytest.approx(math.log(num_classes), rel=0.5)
         assert 0 <= rows[-1][f'{stage}/top1'] <= 100
+        assert (f'{stage}/top5' in rows[-1]) == (num_classes > 10)
     assert rows[-1]['best/top1'] == max(rows[-1][f'{stage}/top1'] for stage in stages)
+    layers = {stage: rows[-1][f'{stage}/top1'] for stage in stages}
+    records = read_results(tmp_path)
+    assert records
+    for record in records:
+        expected = {
+            'figure5b': {'2': layers.get('conv2')},
+            'table3': {'accuracy': layers.get('conv2')},
+        }.get(record['table'], layers)
+        assert record['values'] == expected
+        assert (record['images'], record['samples_per_epoch'], record['epochs']) == (4, 8, 1)
+        assert record['checkpoint'] == 'random'
+
+
+@pytest.mark.parametrize('name', PROBES)
+def test_probe_recipes(name):
+    _, _, (images, lr, decay, milestones, gamma, epochs) = PROBES[name]
+    cfg = Config.fromfile(mmrot.config_path(f'benchmarks/classification/{name}.py'))
+    gpus = 8 if '8xb' in name else 1
+    assert gpus * cfg.train_dataloader.batch_size == images
+    assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=images)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (lr, 0.9, decay)
+    step = cfg.param_scheduler
+    assert (step.milestones, step.gamma, cfg.train_cfg.max_epochs) == (milestones, gamma, epochs)
+    # a single crop without flips in testing
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    assert [str(t.type).partition('.')[2] for t in pipeline][-3:] == [
+        'ResizeEdge',
+        'CenterCrop',
+        'PackInputs',
+    ]
+
+
+@pytest.mark.parametrize('name', PROBES)
+def test_what_trains_in_probe_configs(name):
+    cfg = Config.fromfile(mmrot.config_path(f'benchmarks/classification/{name}.py'))
+    cfg.model.head.num_classes = 2  # small
+    model = MODELS.build(cfg.model).train()
+    trains = name in TRAINED_BACKBONES
+    assert all(p.requires_grad == trains for p in model.backbone.parameters())
+    norms = [m for m in model.backbone.modules() if isinstance(m, _BatchNorm)]
+    assert norms
+    assert all(norm.training == trains for norm in norms)
+    assert all(p.requires_grad for p in model.head.parameters())
 
 
 @pytest.mark.long

@@ -4,22 +4,10 @@
 #   _launch.sh slurm SCRIPT PARTITION JOB_NAME ARGS...
 set -euo pipefail
 
-die() {
-    echo "mmrot: error: $*" >&2
-    exit 2
-}
-
 how=$1 script=$2
 shift 2
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# The environment of `make` serves where none is active.
-if [ -z "${PYTHON:-}" ]; then
-    PYTHON=python
-    if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$tools/../.venv/bin/python" ]; then
-        PYTHON="$tools/../.venv/bin/python"
-    fi
-fi
-command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON: expected a Python interpreter"
+. "$tools/_python.sh"
 
 number() { # NAME VALUE LEAST MOST
     [[ $2 =~ ^[0-9]{1,6}$ ]] && [ "$2" -ge "$3" ] && [ "$2" -le "${4:-999999}" ] ||

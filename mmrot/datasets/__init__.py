@@ -1,5 +1,6 @@
 from .digits import Digits
 from .image_folder import ImageFolder
+from .inaturalist2018 import INaturalist2018
 from .per_class_subset import PerClassSubset
 
-__all__ = ['Digits', 'ImageFolder', 'PerClassSubset']
+__all__ = ['Digits', 'INaturalist2018', 'ImageFolder', 'PerClassSubset']

@@ -1,4 +1,5 @@
 from .load_backbone_hook import LoadBackboneHook
 from .progress_line_hook import ProgressLineHook
+from .result_table_hook import ResultTableHook
 
-__all__ = ['LoadBackboneHook', 'ProgressLineHook']
+__all__ = ['LoadBackboneHook', 'ProgressLineHook', 'ResultTableHook']

@@ -65,25 +65,24 @@ class LoadBackboneHook(Hook):
     Args:
         checkpoint (str, optional): A checkpoint of pretraining as it is, or a
             bare backbone; ``'random'`` asks for random initialisation by name.
-
-    Raises:
-        ValueError: If no checkpoint is given, or it does not fit.
+            ``--backbone`` of the tools fills it.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self, checkpoint: str | None = None) -> None:
-        if not checkpoint:
-            raise ValueError(
-                "checkpoint: expected a file, or 'random' for random initialisation "
-                '(--cfg-options custom_hooks.0.checkpoint=FILE)'
-            )
         self.checkpoint = checkpoint
 
     def before_train(self, runner: Runner) -> None:
-        """Load, unless the training was resumed."""
+        """Load, unless the training was resumed.
+
+        Raises:
+            ValueError: If no checkpoint is given, or it does not fit.
+        """
         if runner.iter > 0:
             return
+        if not self.checkpoint:
+            raise ValueError("--backbone: expected a file, or 'random' for random initialisation")
         if self.checkpoint == 'random':
             print_log('The backbone keeps its random initialisation', logger='current')
             return

@@ -5,6 +5,7 @@ from .linear_probe import LinearProbe
 from .mlp_probe import MLPProbe
 from .nin import NIN
 from .nin_block_probe import NINBlockProbe
+from .resnet import ResNet
 from .rotation_data_preprocessor import RotationDataPreprocessor
 from .rotation_head import RotationHead
 from .rotation_pred import RotationPred
@@ -17,6 +18,7 @@ __all__ = [
     'LinearProbe',
     'MLPProbe',
     'NINBlockProbe',
+    'ResNet',
     'RotationDataPreprocessor',
     'RotationHead',
     'RotationPred',

@@ -19,6 +19,8 @@ class LinearProbe(BaseModule):
         num_classes (int): Number of classes.
         pool_size (int): Side P of the pooled map.
         pool (str): ``'max'`` or ``'avg'``.
+        with_bn (bool): Whether to normalise in between. MoCo's protocol for
+            averaged maps does not.
         init_cfg (dict, optional): Initialisation.
 
     Raises:
@@ -31,13 +33,14 @@ class LinearProbe(BaseModule):
         num_classes: int,
         pool_size: int,
         pool: str = 'max',
+        with_bn: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg or dict(type='Normal', layer='Linear', std=0.01))
         if pool not in _POOLS:
             raise ValueError(f'pool={pool!r}: expected max or avg')
         self.pool = _POOLS[pool](pool_size)
-        self.bn = nn.BatchNorm2d(in_channels, affine=False)
+        self.bn = nn.BatchNorm2d(in_channels, affine=False) if with_bn else nn.Identity()
         self.fc = nn.Linear(in_channels * pool_size**2, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import mmrot
-from mmrot.hooks.load_backbone_hook import LoadBackboneHook, load_backbone
+from mmrot.hooks.load_backbone_hook import load_backbone
 from mmrot.models import NIN
 
 CONFIG = mmrot.config_path('benchmarks/classification/nin4_conv_cifar10.py')
@@ -10,6 +10,7 @@ TINY = [
     'train_dataloader.batch_size=4',
     'train_dataloader.num_workers=0',
     'val_dataloader.num_workers=0',
+    'test_dataloader.num_workers=0',
     'train_dataloader.dataset.indices=8',
     'val_dataloader.dataset.indices=4',
     'train_cfg.max_epochs=1',
@@ -67,18 +68,13 @@ def test_what_does_not_fit_is_listed_and_nothing_is_loaded(state, message):
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
-def test_random_is_asked_for_by_name():
-    with pytest.raises(ValueError, match="expected a file, or 'random' for random initialisation"):
-        LoadBackboneHook()
-
-
 @pytest.mark.usefixtures('_any_cifar10')
 def test_probing_leaves_the_backbone_as_it_was_pretrained(data_root, tmp_path, run_tool):
     state = pretrained()
     torch.save({'state_dict': state}, tmp_path / 'pretrained.pth')
     options = [*TINY, f'data_root={data_root / "cifar10"}']
-    checkpoint = f'custom_hooks.0.checkpoint={tmp_path / "pretrained.pth"}'
-    run_tool('train', CONFIG, '--work-dir', tmp_path / 'a', '--cfg-options', *options, checkpoint)
+    backbone_from = ['--backbone', tmp_path / 'pretrained.pth', '--cfg-options', *options]
+    run_tool('train', CONFIG, '--work-dir', tmp_path / 'a', *backbone_from)
     trained = torch.load(tmp_path / 'a/epoch_1.pth', weights_only=False)['state_dict']
     backbone = [key for key in trained if key.startswith('backbone.')]
     assert len(backbone) == 36
@@ -90,9 +86,7 @@ def test_probing_leaves_the_backbone_as_it_was_pretrained(data_root, tmp_path, r
         CONFIG,
         '--work-dir',
         tmp_path / 'b',
-        '--cfg-options',
-        *options,
-        checkpoint,
+        *backbone_from,
         'model.backbone.frozen_stages=-1',
     )
     tuned = torch.load(tmp_path / 'b/epoch_1.pth', weights_only=False)['state_dict']
@@ -108,20 +102,29 @@ def test_probing_leaves_the_backbone_as_it_was_pretrained(data_root, tmp_path, r
             tmp_path / 'c',
             '--cfg-options',
             *options,
-            checkpoint,
         )
+    # with the head that was: no checkpoint of the backbone is asked for
+    run_tool(
+        'test',
+        CONFIG,
+        tmp_path / 'a/epoch_1.pth',
+        '--work-dir',
+        tmp_path / 'd',
+        '--cfg-options',
+        *options,
+    )
 
 
 @pytest.mark.usefixtures('_any_cifar10')
 @pytest.mark.parametrize(
     ('option', 'message'),
     [
-        ([], "checkpoint: expected a file, or 'random'"),
-        (['custom_hooks.0.checkpoint=none.pth'], 'none.pth can not be found'),
+        ([], "--backbone: expected a file, or 'random'"),
+        (['--backbone', 'none.pth'], 'none.pth can not be found'),
     ],
 )
 def test_no_checkpoint_is_one_line(option, message, data_root, tmp_path, run_tool):
-    options = [*TINY, f'data_root={data_root / "cifar10"}', *option]
+    options = ['--cfg-options', *TINY, f'data_root={data_root / "cifar10"}']
     with pytest.raises(SystemExit, match=message):
-        run_tool('train', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options)
+        run_tool('train', CONFIG, '--work-dir', tmp_path, *option, *options)
     assert not list(tmp_path.glob('*.py'))

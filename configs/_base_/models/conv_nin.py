@@ -9,4 +9,3 @@ model = dict(
         probes=dict(conv2=dict(type='mmrot.NINBlockProbe', in_channels=192, width=192)),
     ),
 )
-custom_hooks = [dict(type='mmrot.LoadBackboneHook', checkpoint=None)]

@@ -15,4 +15,3 @@ model = dict(
         ),
     ),
 )
-custom_hooks = [dict(type='mmrot.LoadBackboneHook', checkpoint=None)]

@@ -14,4 +14,3 @@ model = dict(
         ),
     ),
 )
-custom_hooks = [dict(type='mmrot.LoadBackboneHook', checkpoint=None)]

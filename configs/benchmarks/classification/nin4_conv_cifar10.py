@@ -1,14 +1,13 @@
 """Convolutions on block 2 of a NIN, CIFAR-10 (Table 3, "RotNet + conv").
 
-    python tools/train.py configs/benchmarks/classification/nin4_conv_cifar10.py \\
-        --cfg-options custom_hooks.0.checkpoint=PRETRAINED.pth
+    tools/benchmarks/cifar10_eval.sh PRETRAINED.pth 1 \\
+        configs/benchmarks/classification/nin4_conv_cifar10.py
 
-``checkpoint=random`` is "Random Init. + conv"; ``model.backbone.frozen_stages=-1``
-fine-tunes. 1 GPU × 128 images, 100 epochs by the released code's schedule: lr
-0.1, divided by 5 after 35, 70 and 85.
+``random`` in place of the checkpoint is "Random Init. + conv". 1 GPU × 128
+images, 100 epochs by the released code's schedule: lr 0.1, divided by 5 after
+35, 70 and 85.
 
-Published: RotNet 91.16, random 72.50, fine-tuned 92.17 %. With this code: not
-run.
+Published: RotNet 91.16, random 72.50 %. With this code: not run.
 """
 
 _base_ = [
@@ -19,6 +18,20 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 
+custom_hooks = [
+    dict(type='mmrot.LoadBackboneHook', checkpoint=None),
+    dict(
+        type='mmrot.ResultTableHook',
+        tables=[
+            dict(
+                table='table3',
+                row='RotNet + conv',
+                random_row='random init. + conv',
+                columns=dict(accuracy='conv2/top1'),
+            )
+        ],
+    ),
+]
 train_dataloader = dict(batch_size=128)
 val_dataloader = dict(batch_size=128)
 test_dataloader = dict(batch_size=128)

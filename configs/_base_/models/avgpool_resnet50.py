@@ -1,0 +1,19 @@
+"""A linear classifier on the averages of the last map of a frozen ResNet-50."""
+
+model = dict(
+    type='mmpretrain.ImageClassifier',
+    backbone=dict(type='mmpretrain.ResNet', depth=50, frozen_stages=4),
+    head=dict(
+        type='mmrot.LayerProbes',
+        num_classes=1000,
+        probes=dict(
+            avgpool=dict(
+                type='mmrot.LinearProbe',
+                in_channels=2048,
+                pool_size=1,
+                pool='avg',
+                with_bn=False,
+            )
+        ),
+    ),
+)

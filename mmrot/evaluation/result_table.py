@@ -1,0 +1,219 @@
+"""Tables in the layout of the sources, published and measured numbers apart."""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+# Shown where nothing was published, or nothing measured.
+NOT_PUBLISHED = '–'
+NOT_RUN = 'not run'
+
+
+@cache
+def published_tables() -> dict[str, dict[str, Any]]:
+    """Read the published numbers.
+
+    Returns:
+        dict[str, dict]: Name of the table, such as ``'table5'`` → ``source``,
+        ``title``, ``data`` (what it was published for), ``metric``, ``columns``
+        and ``rows``, a dict from row to one number or None for each column.
+    """
+    return json.loads(Path(__file__).with_name('published.json').read_text(encoding='utf-8'))
+
+
+def published_table(name: str) -> dict[str, Any]:
+    """Give one table of the published numbers.
+
+    Args:
+        name (str): Such as ``'table5'``.
+
+    Returns:
+        dict: As in :func:`published_tables`.
+
+    Raises:
+        ValueError: If there is no such table; names those that exist.
+    """
+    if name not in published_tables():
+        raise ValueError(f'table {name!r}: expected one of {", ".join(published_tables())}')
+    return published_tables()[name]
+
+
+def read_results(path: str | Path) -> list[dict[str, Any]]:
+    """Read the records that a run left.
+
+    Args:
+        path (str | Path): Work directory of a run, or its ``results.json``.
+
+    Returns:
+        list[dict]: One record for each table that the run fills, see
+        :class:`mmrot.ResultTableHook`.
+
+    Raises:
+        FileNotFoundError: If there is none; names the file.
+        ValueError: If the file holds something else.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / 'results.json'
+    try:
+        records = json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path} does not exist: the run has not finished') from None
+    except ValueError as error:
+        raise ValueError(f'{path}: expected the results of a run ({error})') from None
+    wanted = {'table', 'row', 'data', 'images', 'values'}
+    if not isinstance(records, list) or not all(wanted <= set(r) for r in records):
+        raise ValueError(f'{path}: expected records with {", ".join(sorted(wanted))}')
+    return records
+
+
+class ResultTable:
+    """A published table, and what runs on one data set measured for it.
+
+    Every row of the source stands beside the measured one: first the published
+    columns, then the measured ones, which are named after their data.
+
+    Args:
+        records (Sequence[dict]): Records of the same table and data. Several of
+            one cell, such as runs of several seeds, become mean ± sample
+            standard deviation.
+
+    Raises:
+        ValueError: If there is none, or they are of different tables or data.
+    """
+
+    def __init__(self, records: Sequence[dict[str, Any]]) -> None:
+        kinds = {(r['table'], r['data'], r['images']) for r in records}
+        if len(kinds) != 1:
+            raise ValueError(
+                f'expected records of one table and one data set: {sorted(kinds, key=str)}'
+            )
+        name, data, images = kinds.pop()
+        self.published = published_table(name)
+        self.data = f'{data} ({images} images)'
+        self.columns = list(self.published['columns'])
+        self.measured: dict[str, dict[str, list[float]]] = {}
+        for record in records:
+            row = self.measured.setdefault(record['row'], {})
+            for column, value in record['values'].items():
+                if column not in self.columns:
+                    self.columns.append(column)
+                row.setdefault(column, []).append(value)
+
+    @property
+    def title(self) -> str:
+        """What the table shows, and on which data."""
+        p = self.published
+        return (
+            f'{p["title"]} ({p["source"]}): {p["metric"]}. '
+            f'Published on {p["data"]}, measured on {self.data}.'
+        )
+
+    def _measured_cell(self, row: str, column: str) -> str:
+        values = self.measured.get(row, {}).get(column)
+        if not values:
+            return NOT_RUN
+        if len(values) == 1:
+            return f'{values[0]:.2f}'
+        return f'{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f} (n={len(values)})'
+
+    def rows(self) -> list[list[str]]:
+        """Lay out the cells.
+
+        Returns:
+            list[list[str]]: For each row its name, the published cells and the
+            measured cells; the rows of the source first, in its order.
+        """
+        width = len(self.columns)
+        decimals = max(
+            (
+                len(repr(value).partition('.')[2])
+                for values in self.published['rows'].values()
+                for value in values
+                if value is not None
+            ),
+            default=0,
+        )
+        published = {
+            name: values + [None] * (width - len(values))
+            for name, values in self.published['rows'].items()
+        }
+        names = [*published, *(row for row in self.measured if row not in published)]
+        return [
+            [
+                name,
+                *(
+                    NOT_PUBLISHED if value is None else f'{value:.{decimals}f}'
+                    for value in published.get(name, [None] * width)
+                ),
+                *(self._measured_cell(name, column) for column in self.columns),
+            ]
+            for name in names
+        ]
+
+    def to_markdown(self) -> str:
+        """Write the table as Markdown, with its title as a paragraph."""
+        header = [
+            '',
+            *(f'{c}, published' for c in self.columns),
+            *(f'{c}, measured' for c in self.columns),
+        ]
+        lines = [header, ['---'] * len(header), *self.rows()]
+        return '\n'.join([self.title, '', *(f'| {" | ".join(line)} |' for line in lines), ''])
+
+    def to_rich(self) -> Table:
+        """Draw the table for a terminal; measured rows are bold."""
+        table = Table(title=self.title, title_justify='left')
+        table.add_column('', overflow='fold')
+        for kind in ('published', 'measured'):
+            for column in self.columns:
+                table.add_column(f'{kind}\n{column}', justify='right')
+        for row in self.rows():
+            table.add_row(*row, style='bold' if row[0] in self.measured else None)
+        return table
+
+
+def result_tables(records: Sequence[dict[str, Any]]) -> list[ResultTable]:
+    """Sort records into tables, one for each published table and data set.
+
+    Args:
+        records (Sequence[dict]): Of any number of runs.
+
+    Returns:
+        list[ResultTable]: In the order in which the records name them.
+    """
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for record in records:
+        key = (record['table'], record['data'], record['images'])
+        groups.setdefault(key, []).append(record)
+    return [ResultTable(group) for group in groups.values()]
+
+
+def write_results(records: Sequence[dict[str, Any]], folder: str | Path) -> None:
+    """Write records to ``results.json`` and their tables to ``results.md``.
+
+    Args:
+        records (Sequence[dict]): Of any number of runs.
+        folder (str | Path): Made where it does not exist.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = '\n'.join(table.to_markdown() for table in result_tables(records))
+    (folder / 'results.md').write_text(tables, encoding='utf-8')
+    text = json.dumps(records, indent=2, ensure_ascii=False) + '\n'
+    (folder / 'results.json').write_text(text, encoding='utf-8')
+
+
+def print_tables(records: Sequence[dict[str, Any]]) -> None:
+    """Print the tables of records on the terminal, or whole into a log."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    for table in result_tables(records):
+        console.print(table.to_rich())

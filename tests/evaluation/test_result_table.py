@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from mmrot.evaluation.result_table import (
+    ResultTable,
+    published_table,
+    published_tables,
+    read_results,
+    result_tables,
+    write_results,
+)
+
+
+def record(**kwargs) -> dict:
+    return {
+        'table': 'table4',
+        'row': 'RotNet',
+        'data': 'caltech20',
+        'images': 369,
+        'values': {'conv4': 40.0, 'conv5': 30.5},
+        **kwargs,
+    }
+
+
+def test_published_numbers_of_the_paper():
+    assert published_table('table5')['rows']['RotNet'] == [18.8, 31.7, 38.7, 38.2, 36.5]
+    assert published_table('table3')['rows']['RotNet + conv'] == [91.16]
+    for name, table in published_tables().items():
+        for row, values in table['rows'].items():
+            assert len(values) == len(table['columns']), (name, row)
+    with pytest.raises(ValueError, match="table 'table55': expected one of table1, table3"):
+        published_table('table55')
+
+
+def test_published_and_measured_stand_side_by_side():
+    table = ResultTable([record()])
+    rows = {row[0]: row[1:] for row in table.rows()}
+    assert rows['RotNet'] == ['50.0', '43.8', '40.00', '30.50']
+    assert rows['NAT'] == ['–', '36.0', 'not run', 'not run']
+    assert list(rows) == list(published_table('table4')['rows'])
+    assert table.title.endswith('Published on ImageNet, measured on caltech20 (369 images).')
+    lines = table.to_markdown().splitlines()
+    assert lines[2] == (
+        '|  | conv4, published | conv5, published | conv4, measured | conv5, measured |'
+    )
+    assert '| RotNet | 50.0 | 43.8 | 40.00 | 30.50 |' in lines
+    assert [column.header for column in table.to_rich().columns][1:] == [
+        'published\nconv4',
+        'published\nconv5',
+        'measured\nconv4',
+        'measured\nconv5',
+    ]
+
+
+def test_runs_of_several_seeds_and_rows():
+    records = [
+        record(values={'conv4': 40.0}),
+        record(values={'conv4': 42.0}),
+        record(row='ours', values={'conv5': 1.0}),
+    ]
+    rows = {row[0]: row[1:] for row in ResultTable(records).rows()}
+    assert rows['RotNet'][2:] == ['41.00 ± 1.41 (n=2)', 'not run']  # sqrt(2)
+    assert rows['ours'] == ['–', '–', 'not run', '1.00']
+
+
+def test_a_column_that_was_not_published():
+    table = ResultTable([record(table='figure5b', row='supervised', values={'50': 33.3})])
+    assert table.columns == ['20', '100', '400', '1000', '5000', '50']
+    assert {row[0]: row[-1] for row in table.rows()}['supervised'] == '33.30'
+
+
+def test_data_sets_never_share_a_table():
+    records = [record(), record(data='ImageNet'), record(table='table5', values={'conv1': 1.0})]
+    assert [t.title.split('measured on ')[1] for t in result_tables(records)] == [
+        'caltech20 (369 images).',
+        'ImageNet (369 images).',
+        'caltech20 (369 images).',
+    ]
+    with pytest.raises(ValueError, match='expected records of one table and one data set'):
+        ResultTable(records)
+
+
+def test_results_written_and_read(tmp_path):
+    write_results([record()], tmp_path / 'run')
+    assert read_results(tmp_path / 'run') == [record()]
+    assert '| RotNet | 50.0 |' in (tmp_path / 'run/results.md').read_text()
+    with pytest.raises(FileNotFoundError, match='the run has not finished'):
+        read_results(tmp_path)
+    for text in ('{', '[{"table": "table4"}]', json.dumps(record())):
+        (tmp_path / 'results.json').write_text(text)
+        with pytest.raises(ValueError, match=r'results\.json: expected'):
+            read_results(tmp_path)

@@ -1,0 +1,15 @@
+# Sourced by the other scripts: `die`, and PYTHON, the interpreter.
+die() {
+    echo "mmrot: error: $*" >&2
+    exit 2
+}
+
+# The environment of `make` serves where none is active.
+if [ -z "${PYTHON:-}" ]; then
+    PYTHON=python
+    venv=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.venv
+    if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$venv/bin/python" ]; then
+        PYTHON="$venv/bin/python"
+    fi
+fi
+command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON: expected a Python interpreter"
