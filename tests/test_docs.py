@@ -16,7 +16,8 @@ def test_pages(page):
     text = page.read_text()
     assert not re.findall(r'@[A-Z]+@|TODO|FIXME', text)
     for target in re.findall(r'\]\(([^)]+)\)', text):
-        assert target.startswith('http') or (page.parent / target).exists(), target
+        file = target.partition('#')[0]
+        assert target.startswith('http') or (page.parent / file).exists(), target
     for name in re.findall(r'(?:configs|tools)/[\w/.-]+\.(?:py|sh)', text):
         assert (ROOT / name).exists(), name
 
