@@ -76,6 +76,11 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         "bare backbone; 'random' asks for random initialisation",
     )
     parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='load checkpoints that hold more than weights; a file can run any code then',
+    )
+    parser.add_argument(
         '--no-pin-memory', action='store_true', help='turn off pin_memory in the dataloaders'
     )
     parser.add_argument(
@@ -125,7 +130,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.labelled_folder is not None:
         use_labelled_folder(cfg, args.labelled_folder)
     if args.backbone is not None:
-        set_backbone(cfg, args.backbone)
+        set_backbone(cfg, args.backbone, args.trust)
     set_dataloader_defaults(cfg, args)
     cfg.merge_from_dict(options)
     for field, _ in _datasets(cfg):
@@ -300,20 +305,21 @@ def use_labelled_folder(cfg: Config, root: str) -> None:
     cfg.model.head.num_classes = len(classes['train'])
 
 
-def set_backbone(cfg: Config, checkpoint: str) -> None:
+def set_backbone(cfg: Config, checkpoint: str, trust: bool = False) -> None:
     """Hand a checkpoint to the hook that loads the backbone.
 
     Args:
         cfg (Config): With :class:`mmrot.LoadBackboneHook` among its
             ``custom_hooks``; changed in place.
         checkpoint (str): A file, or ``'random'``.
+        trust (bool): Whether to unpickle anything that the file holds.
 
     Raises:
         ValueError: If the config has no such hook.
     """
     for hook in cfg.get('custom_hooks') or []:
         if str(hook['type']).endswith('LoadBackboneHook'):
-            hook.checkpoint = checkpoint
+            hook.update(checkpoint=checkpoint, trust=trust)
             return
     raise ValueError(
         f'--backbone {checkpoint}: expected a config with mmrot.LoadBackboneHook, one of '

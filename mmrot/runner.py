@@ -87,7 +87,7 @@ class Runner(MMEngineRunner):
                 strict=strict or ours or self._resume or self._testing,
                 revise_keys=revise_keys,
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             raise
         except RuntimeError as error:
             raise ValueError(f'checkpoint {filename} does not fit the model: {error}') from error

@@ -5,6 +5,7 @@ import mmengine
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
+from mmrot.checkpoint import mmengine_loads_with
 from mmrot.cli import (
     build_parser,
     build_runner,
@@ -51,7 +52,8 @@ def main() -> None:
         runner = runners[0]
         if args.out and args.out_item != 'metrics':
             runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
-        metrics = runner.test()
+        with mmengine_loads_with(args.trust):
+            metrics = runner.test()
         if args.out and args.out_item == 'metrics' and is_main_process():
             mmengine.dump(metrics, args.out)
 

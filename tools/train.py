@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Train a model of mmrot, mmpretrain, mmdet or mmseg from a config."""
 
+from mmrot.checkpoint import mmengine_loads_with
 from mmrot.cli import build_parser, build_runner, load_config, one_line_errors
 
 
@@ -40,8 +41,9 @@ def main() -> None:
                     '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size'
                 )
             cfg.auto_scale_lr.enable = True
-        runners.append(build_runner(cfg))
-        runners[0].train()
+        with mmengine_loads_with(args.trust):
+            runners.append(build_runner(cfg))
+            runners[0].train()
 
 
 if __name__ == '__main__':

@@ -1,9 +1,10 @@
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmrot.checkpoint import load_checkpoint, split_backbone, state_dict_of
 from mmrot.registry import HOOKS
 
 
@@ -23,13 +24,7 @@ def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: st
     Raises:
         ValueError: If a key is missing or has another shape; lists them.
     """
-    prefix = 'backbone.'
-    if any(key.startswith(prefix) for key in state_dict):
-        state_dict = {
-            key[len(prefix) :]: value
-            for key, value in state_dict.items()
-            if key.startswith(prefix)
-        }
+    state_dict, _ = split_backbone(state_dict)
     wanted = backbone.state_dict()
     missing = [key for key in wanted if key not in state_dict]
     if missing:
@@ -66,12 +61,15 @@ class LoadBackboneHook(Hook):
         checkpoint (str, optional): A checkpoint of pretraining as it is, or a
             bare backbone; ``'random'`` asks for random initialisation by name.
             ``--backbone`` of the tools fills it.
+        trust (bool): Whether to unpickle anything that the file holds. A file
+            can run any code then.
     """
 
     priority = 'VERY_LOW'
 
-    def __init__(self, checkpoint: str | None = None) -> None:
+    def __init__(self, checkpoint: str | None = None, trust: bool = False) -> None:
         self.checkpoint = checkpoint
+        self.trust = trust
 
     def before_train(self, runner: Runner) -> None:
         """Load, unless the training was resumed.
@@ -87,9 +85,11 @@ class LoadBackboneHook(Hook):
             print_log('The backbone keeps its random initialisation', logger='current')
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        state = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
+        checkpoint = load_checkpoint(self.checkpoint, trust=self.trust)
         left = load_backbone(
-            model.backbone, state.get('state_dict', state), f'checkpoint {self.checkpoint}'
+            model.backbone,
+            state_dict_of(checkpoint, self.checkpoint),
+            f'checkpoint {self.checkpoint}',
         )
         print_log(
             f'Loaded every key of the backbone from {self.checkpoint}; {left} keys of stages '

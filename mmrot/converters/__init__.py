@@ -1,0 +1,9 @@
+"""Weights in and out: state dict to state dict, one conversion a file."""
+
+from .absorb_bn import absorb_bn
+from .export import export_backbone
+from .foreign import import_rotnet
+from .network import network_config
+from .rescale import rescale
+
+__all__ = ['absorb_bn', 'export_backbone', 'import_rotnet', 'network_config', 'rescale']

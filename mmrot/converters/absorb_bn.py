@@ -1,0 +1,65 @@
+import torch
+from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
+
+
+def absorb_bn(state_dict: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
+    """Fold batch norm into the convolution or linear layer before it.
+
+    For AlexNet, NIN and every sequential chain of conv or fc and batch norm:
+    each batch norm belongs to the layer that comes before it in the state dict.
+    In eval mode the network without batch norm, ``norm_cfg=None``, computes the
+    same. What the paper does before transfer to detection and segmentation
+    (section 4.2).
+
+    Args:
+        state_dict (dict[str, Tensor]): Of a backbone or of a whole model.
+        eps (float): Of the batch norms; PyTorch's default.
+
+    Returns:
+        dict[str, Tensor]: Without batch norm; every layer before one has a bias.
+
+    Raises:
+        ValueError: If a batch norm has no layer of its width before it, or there
+            is no batch norm at all; names it.
+    """
+    modules: dict[str, list[str]] = {}
+    for key in state_dict:
+        name, _, parameter = key.rpartition('.')
+        modules.setdefault(name, []).append(parameter)
+    out: dict[str, Tensor] = {}
+    before = None
+    absorbed = 0
+    for name, parameters in modules.items():
+        prefix = f'{name}.' if name else ''
+        if 'running_mean' not in parameters:
+            for parameter in parameters:
+                out[prefix + parameter] = state_dict[prefix + parameter]
+            weight = state_dict.get(f'{prefix}weight')
+            before = prefix if weight is not None and weight.ndim in (2, 4) else None
+            continue
+        mean, var = state_dict[f'{prefix}running_mean'], state_dict[f'{prefix}running_var']
+        if before is None or len(out[f'{before}weight']) != len(mean):
+            raise ValueError(
+                f'batch norm {name} of {len(mean)} channels: expected a convolution or linear '
+                'layer of that width just before it, as in a sequential chain'
+            )
+        weight = out[f'{before}weight']
+        fuse = fuse_conv_bn_weights if weight.ndim == 4 else fuse_linear_bn_weights
+        # in double precision: the statistics of many layers multiply
+        fused = fuse(
+            *(
+                None if value is None else value.double()
+                for value in (weight, out.get(f'{before}bias'), mean, var)
+            ),
+            eps,
+            state_dict.get(f'{prefix}weight', torch.ones_like(mean)).double(),
+            state_dict.get(f'{prefix}bias', torch.zeros_like(mean)).double(),
+        )
+        for parameter, value in zip(('weight', 'bias'), fused, strict=True):
+            out[f'{before}{parameter}'] = value.detach().to(weight.dtype)
+        before = None
+        absorbed += 1
+    if not absorbed:
+        raise ValueError('no batch norm among the weights: expected a network that has some')
+    return out

@@ -1,0 +1,289 @@
+"""What tools/convert.py does with files: read, convert, verify, write."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS, MODELS
+from torch import Tensor, nn
+
+from mmrot.checkpoint import load_checkpoint, sha256, split_backbone, state_dict_of
+from mmrot.config import config_path
+from mmrot.hooks.load_backbone_hook import load_backbone
+from mmrot.version import __version__
+
+from .absorb_bn import absorb_bn
+from .export import export_backbone
+from .foreign import guess_format, import_rotnet
+from .network import network_config
+from .rescale import rescale
+
+# The data that each network was pretrained on: size and normalisation of images.
+_DATA = {'mmrot.AlexNet': 'imagenet_224', 'mmrot.NIN': 'cifar10_32'}
+
+
+def convert_backbone(source: str, out: str, style: str = 'mmrot', trust: bool = False) -> Path:
+    """Take the backbone out of a pretraining checkpoint, verify and write it.
+
+    Args:
+        source (str): Checkpoint of pretraining, or a bare backbone.
+        out (str): Where to write, see :func:`write_weights`.
+        style (str): See :func:`mmrot.converters.export_backbone`.
+        trust (bool): See :func:`mmrot.checkpoint.load_checkpoint`.
+
+    Returns:
+        Path: The file that was written.
+
+    Raises:
+        ValueError: If the checkpoint is not one of a network that mmrot knows.
+    """
+    _check_out(out)
+    state = _read(source, trust)
+    weights = export_backbone(state, style)
+    before, rest = split_backbone(state)
+    network = build(weights if style != 'mmrot' else before)
+    _account(before, weights, rest)
+    if style in ('torchvision', 'timm'):
+        _compare_with_torchvision(network, weights)
+    return write_weights(weights, out, source, f'backbone, names of {style}')
+
+
+def convert_absorb_bn(source: str, out: str, trust: bool = False) -> Path:
+    """Absorb the batch norms of AlexNet or NIN, verify and write it.
+
+    The network without batch norm must give the same outputs within 1e-5,
+    relative to the largest one.
+
+    Args and Raises: as :func:`convert_backbone`.
+
+    Returns:
+        Path: The file that was written.
+    """
+    _check_out(out)
+    state = _read(source, trust)
+    before = build(split_backbone(state)[0])
+    weights = absorb_bn(state)
+    after = build(split_backbone(weights)[0])
+    images = _noise(before)
+    expected, got = before(images)[-1], after(images)[-1]
+    error = ((expected - got).abs().max() / expected.abs().max()).item()
+    if not error < 1e-5:
+        raise ValueError(
+            f'{source}: without batch norm the outputs differ by {error:.1e}, relative'
+        )
+    print_log(f'The outputs before and after differ by {error:.1e}, relative', logger='current')
+    return write_weights(weights, out, source, 'batch norm absorbed')
+
+
+def convert_rescale(
+    source: str, out: str, images: str, count: int = 64, seed: int = 0, trust: bool = False
+) -> Path:
+    """Rescale a network that absorbed its batch norms, verify and write it.
+
+    Args:
+        source (str): Checkpoint of a network without batch norm.
+        out (str): Where to write, see :func:`write_weights`.
+        images (str): Folder of photographs.
+        count (int): How many of them to take, spread evenly.
+        seed (int): See :func:`mmrot.converters.rescale`.
+        trust (bool): See :func:`mmrot.checkpoint.load_checkpoint`.
+
+    Returns:
+        Path: The file that was written.
+
+    Raises:
+        ValueError: If there is batch norm, or another network.
+    """
+    _check_out(out)
+    backbone, rest = split_backbone(_read(source, trust))
+    before = build(backbone)
+    batch = read_images(images, network_config(backbone)['type'], count)
+    weights = rescale(backbone, batch, seed=seed)
+    _account(backbone, weights, rest)
+    expected, got = before(batch)[-1], build(weights)(batch)[-1]
+    factor = (got.norm() / expected.norm()).item()
+    error = ((expected * factor - got).abs().max() / got.abs().max()).item()
+    if not error < 1e-4:
+        raise ValueError(f'{source}: rescaled outputs differ by more than a factor: {error:.1e}')
+    print_log(
+        f'The outputs are those from before times {factor:.4g}, within {error:.1e} relative',
+        logger='current',
+    )
+    return write_weights(weights, out, source, f'rescaled on {len(batch)} images')
+
+
+def convert_import(source: str, out: str, fmt: str = 'auto', trust: bool = False) -> Path:
+    """Import a RotNet of another code base, verify and write it.
+
+    Args:
+        source (str): The file.
+        out (str): Where to write, see :func:`write_weights`.
+        fmt (str): See :func:`mmrot.converters.import_rotnet`; ``'auto'`` tells
+            it from the keys.
+        trust (bool): See :func:`mmrot.checkpoint.load_checkpoint`.
+
+    Returns:
+        Path: The file that was written.
+
+    Raises:
+        ValueError: If it is not a RotNet in one of the formats.
+    """
+    _check_out(out)
+    checkpoint = load_checkpoint(source, trust=trust)
+    fmt = guess_format(checkpoint) if fmt == 'auto' else fmt
+    weights, left_out = import_rotnet(checkpoint, fmt)
+    backbone, head = split_backbone(weights)
+    network = build(backbone)
+    features = network(_noise(network))[-1]
+    if 'head.fc.weight' not in head:
+        print_log('The file has no head: only the backbone is there', logger='current')
+    elif head['head.fc.weight'].shape[1] != features.shape[1]:
+        raise ValueError(
+            f'{source}: the head takes {head["head.fc.weight"].shape[1]} features, the backbone '
+            f'gives {features.shape[1]}'
+        )
+    if left_out:
+        print_log(f'Left out: {", ".join(left_out)}', logger='current')
+    return write_weights(weights, out, source, f'imported from {fmt}')
+
+
+def build(backbone: dict[str, Tensor]) -> nn.Module:
+    """Build the network that weights belong to, and load every key.
+
+    Args:
+        backbone (dict[str, Tensor]): Of a bare backbone.
+
+    Returns:
+        nn.Module: In eval mode, without gradients.
+
+    Raises:
+        ValueError: If a key is missing, misfits or has no place.
+    """
+    config = network_config(backbone)
+    network = MODELS.build(config)
+    if load_backbone(network, backbone, 'the checkpoint'):
+        unknown = sorted(set(backbone) - set(network.state_dict()))
+        raise ValueError(f'no place in {config["type"]} for {", ".join(unknown[:5])}')
+    network.eval()
+    return network.requires_grad_(False)
+
+
+def read_images(folder: str, network: str, count: int) -> Tensor:
+    """Read photographs as a network was pretrained on them.
+
+    Args:
+        folder (str): Folder of photographs, nested folders included.
+        network (str): Its type: AlexNet takes 224×224 and ImageNet's
+            normalisation, NIN 32×32 and CIFAR-10's.
+        count (int): How many of them to take, spread evenly.
+
+    Returns:
+        Tensor: (N, 3, H, W), N at most ``count``.
+
+    Raises:
+        ValueError: If the network is another one, or the folder has no images.
+    """
+    if network not in _DATA:
+        raise ValueError(f'{network}: expected one of {", ".join(_DATA)}')
+    cfg = Config.fromfile(config_path(f'_base_/datasets/{_DATA[network]}.py'))
+    pipeline = [step for step in cfg.test_pipeline if 'LoadImage' not in step.type]
+    pipeline.insert(0, dict(type='mmpretrain.LoadImageFromFile'))
+    dataset = DATASETS.build(
+        dict(type='mmrot.ImageFolder', data_root=folder, split='all', pipeline=pipeline)
+    )
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
+    preprocessor = MODELS.build(
+        dict(
+            type='mmpretrain.ClsDataPreprocessor',
+            **{**cfg.data_preprocessor, 'to_rgb': True},  # files are read as BGR
+        )
+    )
+    images = torch.stack([dataset[int(index)]['inputs'] for index in chosen])
+    return preprocessor(dict(inputs=images))['inputs']
+
+
+def write_weights(weights: dict[str, Tensor], out: str, source: str, what: str) -> Path:
+    """Write weights with where they come from, under a name with their hash.
+
+    Args:
+        weights (dict[str, Tensor]): What becomes ``state_dict``.
+        out (str): ``DIR/NAME.pth`` is written as ``DIR/NAME-<8 digits>.pth``, the
+            beginning of the file's sha256, as mmengine publishes checkpoints.
+        source (str): The file that was converted; its name and hash go to
+            ``meta``.
+        what (str): The conversion, for ``meta``.
+
+    Returns:
+        Path: The file.
+    """
+    path = _check_out(out)
+    meta = dict(
+        conversion=what,
+        source=Path(source).name,
+        source_sha256=sha256(source),
+        mmrot_version=__version__,
+        torch_version=str(torch.__version__),
+        python_version=platform.python_version(),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.tmp')
+    weights = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+    try:
+        torch.save(dict(meta=meta, state_dict=weights), temporary)
+        final = path.with_name(f'{path.stem}-{sha256(temporary)[:8]}.pth')
+        temporary.replace(final)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return final
+
+
+def _check_out(out: str) -> Path:
+    path = Path(out)
+    if path.suffix != '.pth':
+        raise ValueError(f'{out}: expected a file name that ends in .pth')
+    return path
+
+
+def _read(source: str, trust: bool) -> dict[str, Tensor]:
+    return state_dict_of(load_checkpoint(source, trust=trust), source)
+
+
+def _account(before: dict[str, Tensor], after: dict[str, Tensor], rest: dict[str, Tensor]) -> None:
+    """Say what became of every key."""
+    gone = [*(set(before) - set(after)), *rest]
+    print_log(
+        f'{len(after)} keys of the backbone kept'
+        + (f'; left out: {", ".join(sorted(gone))}' if gone else ''),
+        logger='current',
+    )
+
+
+def _noise(network: Any) -> Tensor:
+    """Images of the size that a network takes, the same every time."""
+    size = 32 if type(network).__name__ == 'NIN' else 224
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn((4, 3, size, size), generator=generator)
+
+
+def _compare_with_torchvision(network: Any, weights: dict[str, Tensor]) -> None:
+    """Compare mmpretrain's ResNet with torchvision's, whose names timm has too.
+
+    Raises:
+        ValueError: If torchvision's does not take the weights, or gives other
+            outputs.
+    """
+    from torchvision import models
+
+    theirs = getattr(models, f'resnet{network.depth}')(weights=None)
+    theirs.fc = nn.Identity()
+    theirs.load_state_dict(weights)
+    theirs.eval()
+    images = _noise(network)
+    with torch.no_grad():
+        expected = network(images)[-1].mean((2, 3))
+        torch.testing.assert_close(theirs(images), expected, rtol=1e-4, atol=1e-5)
+    print_log('torchvision computes the same with them', logger='current')
