@@ -114,7 +114,7 @@ def state_dict_of(checkpoint: dict[str, Any], name: str) -> dict[str, Tensor]:
     """Find the weights in a checkpoint.
 
     Args:
-        checkpoint (dict): With ``state_dict``, or bare.
+        checkpoint (dict): With ``state_dict`` or ``model``, or bare.
         name (str): The file, for the errors.
 
     Returns:
@@ -124,12 +124,12 @@ def state_dict_of(checkpoint: dict[str, Any], name: str) -> dict[str, Tensor]:
     Raises:
         ValueError: If there are none.
     """
-    state = checkpoint.get('state_dict', checkpoint)
+    state = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
     if not isinstance(state, dict) or not any(isinstance(v, Tensor) for v in state.values()):
-        keys = ', '.join(map(str, list(checkpoint)[:5]))
-        raise ValueError(f'checkpoint {name} holds no weights: expected tensors, found {keys}')
+        found = ', '.join(map(str, list(checkpoint)[:5]))
+        raise ValueError(f'checkpoint {name} holds no weights: expected tensors, found {found}')
     return {
-        key.removeprefix('module.'): value
+        str(key).removeprefix('module.'): value
         for key, value in state.items()
         if isinstance(value, Tensor)
     }

@@ -233,6 +233,8 @@ def use_image_folder(cfg: Config, train: str, val: str | None = None, *more: str
     """
     if more:
         raise ValueError(f'--image-folder {train} {val} {" ".join(more)}: expected one or two')
+    if str(cfg.model.get('head', {}).get('type', '')).endswith('LayerProbes'):
+        raise ValueError('--image-folder: a probe needs labels, expected --labelled-folder')
     for field, dataset in _datasets(cfg):
         if 'pipeline' not in dataset:
             raise ValueError(

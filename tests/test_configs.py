@@ -1,6 +1,7 @@
 """Every config: its recipe, and two iterations and a validation on tiny data."""
 
 import math
+import re
 import subprocess
 import sys
 
@@ -187,6 +188,31 @@ def test_probe_recipes(name):
         'CenterCrop',
         'PackInputs',
     ]
+
+
+@pytest.mark.usefixtures('_any_cifar10')
+def test_probes_inherited_from_elsewhere(data_root, labelled_folder, tmp_path, run_tool):
+    """By ``mmrot::`` every type is built in mmrot's scope."""
+    for name in PROBES:
+        path = tmp_path / f'own_{name}.py'
+        path.write_text(f"_base_ = 'mmrot::benchmarks/classification/{name}.py'\n")
+        assert Config.fromfile(path).data_preprocessor.type == 'mmpretrain.ClsDataPreprocessor'
+    page = (ROOT / 'docs/probes.md').read_text()
+    for block in re.findall(r'```python\n(.*?)```', page, re.DOTALL):
+        path = tmp_path / 'page.py'
+        path.write_text(block)
+        work_dir = tmp_path / f'work{block.count("stage3")}'
+        options = tiny(data_root, 'nin4' if 'nin4' in block else 'in1k')
+        options = [option for option in options if '.indices=' not in option]
+        run_tool(
+            'train',
+            path,
+            *('--work-dir', work_dir, '--backbone', 'random'),
+            *('--labelled-folder', labelled_folder, '--cfg-options', *options),
+        )
+        assert 0 <= logged(work_dir)[-1]['best/top1'] <= 100
+    (record,) = read_results(tmp_path / 'work0')
+    assert (record['table'], list(record['values'])) == ('table2', ['accuracy'])
 
 
 @pytest.mark.parametrize('name', PROBES)

@@ -8,6 +8,7 @@ default_hooks = dict(
     param_scheduler=dict(type='mmengine.ParamSchedulerHook'),
     checkpoint=dict(type='mmengine.CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='mmengine.DistSamplerSeedHook'),
+    sync_buffers=dict(type='mmrot.SyncBuffersHook'),
 )
 
 env_cfg = dict(

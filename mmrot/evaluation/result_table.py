@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # Shown where nothing was published, or nothing measured.
 NOT_PUBLISHED = '–'
 NOT_RUN = 'not run'
+# What the runs that are averaged have in common.
+_EXPERIMENT = ('checkpoint', 'config', 'epochs', 'samples_per_epoch', 'batch_size')
 
 
 @cache
@@ -68,7 +71,12 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
     except ValueError as error:
         raise ValueError(f'{path}: expected the results of a run ({error})') from None
     wanted = {'table', 'row', 'data', 'images', 'values'}
-    if not isinstance(records, list) or not all(wanted <= set(r) for r in records):
+    if (
+        not isinstance(records, list)
+        or not records
+        or not all(isinstance(r, dict) and wanted <= set(r) for r in records)
+        or not all(isinstance(v, int | float) for r in records for v in r['values'].values())
+    ):
         raise ValueError(f'{path}: expected records with {", ".join(sorted(wanted))}')
     return records
 
@@ -81,11 +89,12 @@ class ResultTable:
 
     Args:
         records (Sequence[dict]): Records of the same table and data. Several of
-            one cell, such as runs of several seeds, become mean ± sample
-            standard deviation.
+            one cell become mean ± sample standard deviation: runs of several
+            seeds of one experiment.
 
     Raises:
-        ValueError: If there is none, or they are of different tables or data.
+        ValueError: If there is none, they are of different tables or data, or
+            those of one cell are of different experiments or of one seed.
     """
 
     def __init__(self, records: Sequence[dict[str, Any]]) -> None:
@@ -99,12 +108,16 @@ class ResultTable:
         self.data = f'{data} ({images} images)'
         self.columns = list(self.published['columns'])
         self.measured: dict[str, dict[str, list[float]]] = {}
+        runs: dict[tuple[str, str], list[dict]] = {}
         for record in records:
             row = self.measured.setdefault(record['row'], {})
             for column, value in record['values'].items():
                 if column not in self.columns:
                     self.columns.append(column)
                 row.setdefault(column, []).append(value)
+                runs.setdefault((record['row'], column), []).append(record)
+        for cell, together in runs.items():
+            _check_one_experiment(', '.join((name, *cell)), together)
 
     @property
     def title(self) -> str:
@@ -169,14 +182,32 @@ class ResultTable:
 
     def to_rich(self) -> Table:
         """Draw the table for a terminal; measured rows are bold."""
-        table = Table(title=self.title, title_justify='left')
+        table = Table(title=Text(self.title), title_justify='left')  # a name is no markup
         table.add_column('', overflow='fold')
         for kind in ('published', 'measured'):
             for column in self.columns:
                 table.add_column(f'{kind}\n{column}', justify='right')
         for row in self.rows():
-            table.add_row(*row, style='bold' if row[0] in self.measured else None)
+            table.add_row(*map(Text, row), style='bold' if row[0] in self.measured else None)
         return table
+
+
+def _check_one_experiment(cell: str, records: Sequence[dict[str, Any]]) -> None:
+    """Refuse to average runs that differ in more than the seed.
+
+    Raises:
+        ValueError: Names the cell and what differs.
+    """
+    for field in _EXPERIMENT:
+        values = sorted({str(record.get(field)) for record in records})
+        if len(values) > 1:
+            raise ValueError(
+                f'{cell}: runs of different experiments, {field} {" and ".join(values)}; expected '
+                'runs that differ in their seed alone'
+            )
+    seeds = [record.get('seed') for record in records]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f'{cell}: two runs of one seed among {seeds}')
 
 
 def result_tables(records: Sequence[dict[str, Any]]) -> list[ResultTable]:
@@ -195,19 +226,22 @@ def result_tables(records: Sequence[dict[str, Any]]) -> list[ResultTable]:
     return [ResultTable(group) for group in groups.values()]
 
 
-def write_results(records: Sequence[dict[str, Any]], folder: str | Path) -> None:
+def write_results(
+    records: Sequence[dict[str, Any]], folder: str | Path, stem: str = 'results'
+) -> None:
     """Write records to ``results.json`` and their tables to ``results.md``.
 
     Args:
         records (Sequence[dict]): Of any number of runs.
         folder (str | Path): Made where it does not exist.
+        stem (str): In place of ``results``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tables = '\n'.join(table.to_markdown() for table in result_tables(records))
-    (folder / 'results.md').write_text(tables, encoding='utf-8')
+    (folder / f'{stem}.md').write_text(tables, encoding='utf-8')
     text = json.dumps(records, indent=2, ensure_ascii=False) + '\n'
-    (folder / 'results.json').write_text(text, encoding='utf-8')
+    (folder / f'{stem}.json').write_text(text, encoding='utf-8')
 
 
 def print_tables(records: Sequence[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 from .load_backbone_hook import LoadBackboneHook
 from .progress_line_hook import ProgressLineHook
 from .result_table_hook import ResultTableHook
+from .sync_buffers_hook import SyncBuffersHook
 
-__all__ = ['LoadBackboneHook', 'ProgressLineHook', 'ResultTableHook']
+__all__ = ['LoadBackboneHook', 'ProgressLineHook', 'ResultTableHook', 'SyncBuffersHook']

@@ -1,11 +1,15 @@
+from pathlib import Path
+
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmrot.checkpoint import load_checkpoint, split_backbone, state_dict_of
+from mmrot.checkpoint import load_checkpoint, sha256, split_backbone, state_dict_of
 from mmrot.registry import HOOKS
+
+_ORIGIN = 'backbone_origin'
 
 
 def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: str) -> int:
@@ -22,7 +26,8 @@ def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: st
         stages that this backbone does not build.
 
     Raises:
-        ValueError: If a key is missing or has another shape; lists them.
+        ValueError: If a key is missing, has another shape or values that are not
+            finite, or what is left over is no whole stage; lists the keys.
     """
     state_dict, _ = split_backbone(state_dict)
     wanted = backbone.state_dict()
@@ -30,7 +35,7 @@ def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: st
     if missing:
         raise ValueError(
             f'{source} lacks {len(missing)} of the {len(wanted)} keys of the backbone '
-            f'{type(backbone).__name__}: {_few(missing)}'
+            f'{type(backbone).__name__}: {_few(missing)}; it has {_few(list(state_dict), 3)}'
         )
     misfits = [
         f'{key} has {tuple(state_dict[key].shape)}, expected {tuple(value.shape)}'
@@ -42,8 +47,25 @@ def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: st
             f'{source} does not fit the backbone {type(backbone).__name__}, {len(misfits)} of '
             f'{len(wanted)} keys: {_few(misfits)}'
         )
+    left = [key for key in state_dict if key not in wanted]
+    # a whole stage that is not built here may be left over, part of one may not
+    built = {key.partition('.')[0] for key in wanted}
+    stages = getattr(backbone, 'all_stages', None)
+    odd = [
+        key
+        for key in left
+        if (stage := key.partition('.')[0]) in built or (stages and stage not in stages)
+    ]
+    if odd:
+        raise ValueError(
+            f'{source} is of another network than the backbone {type(backbone).__name__}, which '
+            f'has no place for {len(odd)} keys: {_few(odd)}'
+        )
+    not_finite = [key for key in wanted if not state_dict[key].isfinite().all()]
+    if not_finite:
+        raise ValueError(f'{source} holds values that are not finite: {_few(not_finite)}')
     backbone.load_state_dict({key: state_dict[key] for key in wanted})
-    return len(state_dict) - len(wanted)
+    return len(left)
 
 
 def _few(items: list[str], most: int = 5) -> str:
@@ -70,6 +92,8 @@ class LoadBackboneHook(Hook):
     def __init__(self, checkpoint: str | None = None, trust: bool = False) -> None:
         self.checkpoint = checkpoint
         self.trust = trust
+        # where the backbone comes from: name of the file, and its hash
+        self.origin: dict[str, str | None] | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Load, unless the training was resumed.
@@ -81,6 +105,7 @@ class LoadBackboneHook(Hook):
             return
         if not self.checkpoint:
             raise ValueError("--backbone: expected a file, or 'random' for random initialisation")
+        self.origin = self._origin()
         if self.checkpoint == 'random':
             print_log('The backbone keeps its random initialisation', logger='current')
             return
@@ -96,3 +121,27 @@ class LoadBackboneHook(Hook):
             'behind it were left over',
             logger='current',
         )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note where the backbone comes from."""
+        checkpoint['meta'][_ORIGIN] = self.origin
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Learn where the backbone of a resumed or tested checkpoint comes from.
+
+        Raises:
+            ValueError: If a training is resumed that began from another one than
+                the one that is asked for.
+        """
+        self.origin = (checkpoint.get('meta') or {}).get(_ORIGIN)
+        if runner._resume and self.origin and self.checkpoint:
+            asked = self._origin()
+            if asked['sha256'] != self.origin['sha256']:
+                raise ValueError(
+                    f'--backbone {self.checkpoint}: the training in {runner.work_dir} began from '
+                    f'{self.origin["file"]}; expected another --work-dir'
+                )
+
+    def _origin(self) -> dict[str, str | None]:
+        file = str(self.checkpoint)
+        return dict(file=file, sha256=sha256(file) if Path(file).is_file() else None)

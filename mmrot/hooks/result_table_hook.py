@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.datasets import CustomDataset
 from torch.utils.data import Dataset
@@ -43,10 +44,10 @@ class ResultTableHook(Hook):
         tables (Sequence[dict]): The tables that the run fills. Each has
             ``table``, a name of :func:`mmrot.evaluation.published_tables`;
             ``row``, the row of a pretrained backbone; ``random_row``, that of
-            ``checkpoint=random``; and where a column is not filled by the metric
-            ``<column>/top1``, ``columns``, a dict from column to metric. The
-            column ``'num_per_class'`` stands for that number of the training
-            data, :class:`mmrot.PerClassSubset`.
+            ``checkpoint=random``; and where it is not each stage in a column of
+            its name, ``columns``, a dict from column to stage. The column
+            ``'num_per_class'`` stands for that number of the training data,
+            :class:`mmrot.PerClassSubset`.
 
     Raises:
         ValueError: If there is no such table or column.
@@ -63,20 +64,42 @@ class ResultTableHook(Hook):
                 )
         self.tables = tables
         self.metrics: dict[str, float] | None = None
+        self.num_per_class: int | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse to write over the results of another run.
+        """Refuse what could not end in a table, or would write over another run.
 
         Raises:
-            ValueError: If the work directory holds results and the training
-                was not resumed.
+            ValueError: If the work directory holds another run and this one was
+                not resumed, a table asks for a stage that has no probe, or the
+                last batch would have a single image.
         """
         self.start = time.time()
-        path = Path(runner.work_dir) / 'results.json'
-        if runner.iter == 0 and path.exists():
+        self.num_per_class = runner.cfg.train_dataloader.dataset.get(_NUM_PER_CLASS)
+        work_dir = Path(runner.work_dir)
+        for name in ('results.json', 'last_checkpoint'):
+            if runner.iter == 0 and (work_dir / name).exists():
+                raise ValueError(
+                    f'{work_dir / name} is of an earlier run: expected --resume, or another '
+                    '--work-dir'
+                )
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for entry in self.tables:
+            wanted = entry.get('columns', {})
+            if _NUM_PER_CLASS in wanted and self.num_per_class is None:
+                raise ValueError(f'{entry["table"]}: expected training data mmrot.PerClassSubset')
+            missing = set(wanted.values()) - set(model.head.probes)
+            if missing:
+                raise ValueError(
+                    f'{entry["table"]} wants a probe of {", ".join(sorted(missing))}: there are '
+                    f'{", ".join(model.head.probes)}; set custom_hooks'
+                )
+        loader = runner.train_dataloader
+        if len(loader.sampler) % loader.batch_size == 1 and not loader.drop_last:
             raise ValueError(
-                f'{path} holds the results of an earlier run: expected --resume, or another '
-                '--work-dir'
+                f'{len(loader.sampler)} images in batches of {loader.batch_size} leave one image, '
+                'which batch norm cannot train on: expected another train_dataloader.batch_size, '
+                'or train_dataloader.drop_last=True'
             )
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -85,12 +108,17 @@ class ResultTableHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Write the results and print the tables."""
-        if not is_main_process():
-            return
         work_dir = Path(runner.work_dir)
-        if self.metrics is None:  # a finished run was resumed, or nothing was validated
+        if self.metrics is None:  # a resumed run had no epoch left to train
             if (work_dir / 'results.json').exists():
-                print_tables(read_results(work_dir))
+                if is_main_process():
+                    print_tables(read_results(work_dir))
+                return
+            if runner.val_loop is None:
+                print_log('Nothing was validated: there is no table', logger='current')
+                return
+            self.metrics = runner.val_loop.run()
+        if not is_main_process():
             return
         train = runner.train_dataloader
         records = self._records(
@@ -100,31 +128,42 @@ class ResultTableHook(Hook):
             epochs=runner.epoch,
             samples_per_epoch=len(train.dataset),
             batch_size=train.batch_size * get_world_size(),
-            seconds=round(time.time() - self.start),
+            seconds_since_start=round(time.time() - self.start),
         )
         write_results(records, work_dir)
         print_tables(records)
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note with how many labels per class it was trained."""
+        checkpoint['meta'][_NUM_PER_CLASS] = self.num_per_class
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Learn with how many labels per class a checkpoint was trained."""
+        self.num_per_class = (checkpoint.get('meta') or {}).get(_NUM_PER_CLASS)
+
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Print the tables of a checkpoint that is tested."""
-        if is_main_process() and metrics:
-            print_tables(self._records(runner, metrics, runner.test_loop.dataloader.dataset))
+        """Print the tables of a checkpoint that is tested, if it says what it is."""
+        if not is_main_process() or not metrics:
+            return
+        if _origin(runner) is None:
+            print_log('The checkpoint does not say its backbone: no table', logger='current')
+            return
+        print_tables(self._records(runner, metrics, runner.test_loop.dataloader.dataset))
 
     def _records(
         self, runner: Runner, metrics: dict[str, float], dataset: Dataset, **training: Any
     ) -> list[dict[str, Any]]:
-        checkpoint = next(
-            (hook.checkpoint for hook in runner.hooks if isinstance(hook, LoadBackboneHook)), None
-        )
+        origin = _origin(runner) or {}
         data, images = data_name(dataset)
         return [
             dict(
                 table=entry['table'],
-                row=entry['random_row' if checkpoint == 'random' else 'row'],
-                values=_values(entry, metrics, runner.cfg),
+                row=entry['random_row' if origin.get('file') == 'random' else 'row'],
+                values=self._values(entry, metrics),
                 data=data,
                 images=images,
-                checkpoint=checkpoint,
+                checkpoint=origin.get('file'),
+                checkpoint_sha256=origin.get('sha256'),
                 config=Path(runner.cfg.filename or '').name,
                 **training,
                 seed=runner.seed,
@@ -138,18 +177,23 @@ class ResultTableHook(Hook):
             for entry in self.tables
         ]
 
+    def _values(self, entry: dict[str, Any], metrics: dict[str, float]) -> dict[str, float]:
+        """Pick the accuracies that fill the columns of a table."""
+        if 'columns' not in entry:
+            stages = [key.removesuffix('/top1') for key in metrics if key.endswith('/top1')]
+            return {stage: metrics[f'{stage}/top1'] for stage in stages if stage != 'best'}
+        return {
+            str(self.num_per_class) if column == _NUM_PER_CLASS else column: metrics[
+                f'{stage}/top1'
+            ]
+            for column, stage in entry['columns'].items()
+        }
 
-def _values(entry: dict[str, Any], metrics: dict[str, float], cfg: Config) -> dict[str, float]:
-    """Pick the metrics that fill the columns of a table."""
-    if 'columns' not in entry:
-        columns = published_table(entry['table'])['columns']
-        return {c: metrics[f'{c}/top1'] for c in columns if f'{c}/top1' in metrics}
-    return {
-        str(cfg.train_dataloader.dataset.num_per_class)
-        if column == _NUM_PER_CLASS
-        else column: metrics[metric]
-        for column, metric in entry['columns'].items()
-    }
+
+def _origin(runner: Runner) -> dict[str, str | None] | None:
+    """Say where the backbone comes from, as the hook that loaded it knows."""
+    hooks = (hook for hook in runner.hooks if isinstance(hook, LoadBackboneHook))
+    return next((hook.origin for hook in hooks), None)
 
 
 def data_name(dataset: Dataset) -> tuple[str, int]:
@@ -166,5 +210,5 @@ def data_name(dataset: Dataset) -> tuple[str, int]:
     while hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
     if type(dataset) is CustomDataset:
-        return Path(dataset.data_root).resolve().name, images
+        return Path(dataset.data_root or dataset.img_prefix).resolve().name, images
     return type(dataset).__name__, images

@@ -86,6 +86,7 @@ class AlexNet(BaseModule):
         # He's initialisation over the fan-out, as the released code does.
         super().__init__(init_cfg or dict(type='Kaiming', layer=['Conv2d', 'Linear']))
         self.out_indices = check_out_indices(out_indices, len(self.STAGES))
+        self.all_stages = self.STAGES  # those of the network, built or not
         self.stages = self.STAGES[: self.out_indices[-1] + 1]
         self.frozen_stages = check_frozen_stages(frozen_stages, len(self.stages))
         for name in self.stages:

@@ -87,7 +87,9 @@ class NIN(BaseModule):
         )
         self.frozen_stages = check_frozen_stages(frozen_stages, self.out_indices[-1] + 1)
 
-        self.stages = [f'block{index + 1}' for index in range(self.out_indices[-1] + 1)]
+        # those of the network, built or not
+        self.all_stages = [f'block{index + 1}' for index in range(num_blocks)]
+        self.stages = self.all_stages[: self.out_indices[-1] + 1]
         in_channels = 3
         for index, name in enumerate(self.stages):
             channels = (width, width * 5 // 6, width // 2) if index == 0 else (width,) * 3

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, DefaultSampler
 
 from mmrot.datasets import Digits, PerClassSubset
 
@@ -18,9 +18,9 @@ def ids(subset: PerClassSubset) -> list[int]:
     return [subset[i]['id'] for i in range(len(subset))]
 
 
-def test_first_k_of_each_class():
-    assert ids(PerClassSubset(Listed(), 2)) == [1, 3, 2, 5, 0, 4]
-    assert ids(PerClassSubset(Listed(), 3)) == [1, 3, 6, 2, 5, 8, 0, 4, 9]
+def test_first_k_of_each_class_in_turn():
+    assert ids(PerClassSubset(Listed(), 2)) == [1, 2, 0, 3, 5, 4]
+    assert ids(PerClassSubset(Listed(), 3)) == [1, 2, 0, 3, 5, 4, 6, 8, 9]
 
 
 def test_seeded_choice_is_balanced_and_repeatable():
@@ -28,15 +28,31 @@ def test_seeded_choice_is_balanced_and_repeatable():
     assert len(choices) > 5
     for choice in choices:
         labels = [Listed.LABELS[i] for i in choice]
-        assert labels == [0, 0, 1, 1, 2, 2]
+        assert labels == [0, 1, 2, 0, 1, 2]
         assert len(set(choice)) == 6
     assert ids(PerClassSubset(Listed(), 2, seed=7)) == ids(PerClassSubset(Listed(), 2, seed=7))
 
 
 def test_epoch_length_repeats_evenly():
     subset = PerClassSubset(Listed(), 1, epoch_length=7)
+    assert list(subset) == [subset[i] for i in range(7)]  # and ends
     assert ids(subset) == [1, 2, 0, 1, 2, 0, 1]
     assert subset.get_data_info(4)['id'] == 2
+    # figure 5b: 50,000 samples are 12 and a half times 400 of each of 10 classes
+    digits = PerClassSubset(dict(type='mmrot.Digits', split='train'), 40, epoch_length=500)
+    labels = [digits.get_data_info(i)['gt_label'] for i in range(500)]
+    np.testing.assert_array_equal(np.bincount(labels), np.full(10, 50))
+
+
+def test_processes_share_an_epoch(monkeypatch):
+    """Each makes the same choice, and together they see every sample once."""
+    seen = []
+    for rank in range(3):
+        monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda r=rank: (r, 3))
+        subset = PerClassSubset(Listed(), 2, seed=5, epoch_length=12)
+        sampler = DefaultSampler(subset, shuffle=True, seed=1)
+        seen += list(sampler)
+    assert sorted(seen) == list(range(12))
 
 
 def test_over_a_real_data_set():
@@ -51,9 +67,24 @@ def test_over_a_real_data_set():
     ('count', 'message'),
     [
         (4, 'num_per_class=4: class 1 has 3 images'),
-        (0, 'num_per_class=0: expected 1 or more'),
+        (0, 'num_per_class=0: expected a whole number, 1 or more'),
+        (2.5, r'num_per_class=2\.5: expected a whole number'),
+        ([1, 2], r'num_per_class=\[1, 2\]: expected a whole number'),
     ],
 )
 def test_bad_counts(count, message):
     with pytest.raises(ValueError, match=message):
         PerClassSubset(Listed(), count)
+
+
+def test_epochs_that_miss_images():
+    with pytest.raises(ValueError, match='epoch_length=5: expected at least the 6 images'):
+        PerClassSubset(Listed(), 2, epoch_length=5)
+    with pytest.raises(IndexError, match='sample 6 of 6'):
+        PerClassSubset(Listed(), 2)[6]
+
+
+def test_a_class_is_named():
+    digits = dict(type='mmrot.Digits', split='test')
+    with pytest.raises(ValueError, match=r'num_per_class=99: class 0 has \d+ images'):
+        PerClassSubset(digits, 99)

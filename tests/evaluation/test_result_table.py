@@ -1,6 +1,8 @@
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from mmrot.evaluation.result_table import (
     ResultTable,
@@ -19,6 +21,9 @@ def record(**kwargs) -> dict:
         'data': 'caltech20',
         'images': 369,
         'values': {'conv4': 40.0, 'conv5': 30.5},
+        'checkpoint': 'a.pth',
+        'epochs': 40,
+        'seed': 0,
         **kwargs,
     }
 
@@ -29,7 +34,7 @@ def test_published_numbers_of_the_paper():
     for name, table in published_tables().items():
         for row, values in table['rows'].items():
             assert len(values) == len(table['columns']), (name, row)
-    with pytest.raises(ValueError, match="table 'table55': expected one of table1, table3"):
+    with pytest.raises(ValueError, match="table 'table55': expected one of table1, table2, table3"):
         published_table('table55')
 
 
@@ -56,7 +61,7 @@ def test_published_and_measured_stand_side_by_side():
 def test_runs_of_several_seeds_and_rows():
     records = [
         record(values={'conv4': 40.0}),
-        record(values={'conv4': 42.0}),
+        record(values={'conv4': 42.0}, seed=1),
         record(row='ours', values={'conv5': 1.0}),
     ]
     rows = {row[0]: row[1:] for row in ResultTable(records).rows()}
@@ -87,7 +92,27 @@ def test_results_written_and_read(tmp_path):
     assert '| RotNet | 50.0 |' in (tmp_path / 'run/results.md').read_text()
     with pytest.raises(FileNotFoundError, match='the run has not finished'):
         read_results(tmp_path)
-    for text in ('{', '[{"table": "table4"}]', json.dumps(record())):
+    bad = json.dumps([record(values={'conv4': 'high'})])
+    for text in ('{', '[]', '[1]', '[{"table": "table4"}]', json.dumps(record()), bad):
         (tmp_path / 'results.json').write_text(text)
         with pytest.raises(ValueError, match=r'results\.json: expected'):
             read_results(tmp_path)
+
+
+def test_only_seeds_are_averaged():
+    for other, message in (
+        (
+            {'seed': 1, 'checkpoint': 'b.pth'},
+            'table4, RotNet, conv4: runs of different exp.*a.pth',
+        ),
+        ({'seed': 1, 'epochs': 1}, 'different experiments, epochs 1 and 40'),
+        ({}, r'table4, RotNet, conv4: two runs of one seed among \[0, 0\]'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ResultTable([record(), record(**other)])
+
+
+def test_names_are_no_markup():
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(ResultTable([record(data='photos [raw] [/x]')]).to_rich())
+    assert 'measured on photos [raw] [/x] (369 images)' in console.export_text()

@@ -3,7 +3,7 @@ import torch
 
 import mmrot
 from mmrot.hooks.load_backbone_hook import load_backbone
-from mmrot.models import NIN
+from mmrot.models import NIN, AlexNet, ResNet
 
 CONFIG = mmrot.config_path('benchmarks/classification/nin4_conv_cifar10.py')
 TINY = [
@@ -38,6 +38,32 @@ def test_whole_checkpoint_and_bare_backbone_load_alike():
         assert left == sum('block3' in key or 'block4' in key for key in bare)
         for key, value in net.state_dict().items():
             assert torch.equal(value, bare[key])
+
+
+def test_what_is_left_over_must_be_whole_stages():
+    """Of a deeper network, or with norms that are not built here, nothing is taken."""
+    for source, net, message in (
+        (ResNet(101), ResNet(50), r'no place for \d+ keys: layer3\.6\.conv1\.weight'),
+        (NIN(4, 12), NIN(4, 12, norm_cfg=None), 'lacks 12 of the 24 keys'),
+        (
+            AlexNet(out_indices=(4,)),
+            AlexNet(out_indices=(4,), norm_cfg=None),
+            r'25 keys: conv1\.bn',
+        ),
+        (NIN(5, 12), NIN(4, 12), r'no place for 18 keys: block5\.layer1\.conv\.weight'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_backbone(net, source.state_dict(), 'file')
+    # the classifier of a bare ResNet is a stage of its own
+    state = {**ResNet(18).state_dict(), 'fc.weight': torch.rand(4, 512)}
+    assert load_backbone(ResNet(18), state, 'file') == 1
+
+
+def test_values_that_are_not_finite():
+    state = NIN(3, 12).state_dict()
+    state['block2.layer1.conv.weight'][0, 0, 0, 0] = float('nan')
+    with pytest.raises(ValueError, match=r'not finite: block2\.layer1\.conv\.weight'):
+        load_backbone(NIN(3, 12), state, 'file')
 
 
 @pytest.mark.parametrize(

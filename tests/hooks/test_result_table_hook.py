@@ -1,4 +1,5 @@
 import pytest
+import torch
 from conftest import ROOT
 from mmengine.dataset import BaseDataset
 from mmpretrain.datasets import CustomDataset
@@ -7,6 +8,7 @@ import mmrot
 from mmrot.datasets import Digits, PerClassSubset
 from mmrot.evaluation.result_table import read_results
 from mmrot.hooks.result_table_hook import ResultTableHook, data_name
+from mmrot.models import NIN
 
 TINY = [
     'train_dataloader.batch_size=6',
@@ -27,7 +29,7 @@ CONFIG = mmrot.config_path('benchmarks/classification/nin4_conv_cifar10.py')
     [
         (dict(table='table'), "table 'table': expected one of table1"),
         (
-            dict(table='table3', columns=dict(top1='conv2/top1')),
+            dict(table='table3', columns=dict(top1='conv2')),
             'columns top1 of table3: expected accuracy',
         ),
     ],
@@ -68,7 +70,7 @@ def test_a_run_leaves_its_results(labelled_folder, tmp_path, run_tool, capsys):
     before = (tmp_path / 'results.json').read_text()
 
     # a second run would write over the first one
-    with pytest.raises(SystemExit, match=r'results\.json holds the results of an earlier run'):
+    with pytest.raises(SystemExit, match=r'results\.json is of an earlier run'):
         run_tool('train', *arguments, '--cfg-options', *TINY)
     # a finished run, resumed, shows its table again
     run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
@@ -80,8 +82,6 @@ def test_a_run_leaves_its_results(labelled_folder, tmp_path, run_tool, capsys):
         'test',
         CONFIG,
         tmp_path / 'epoch_2.pth',
-        '--backbone',
-        'random',
         '--labelled-folder',
         labelled_folder,
         '--work-dir',
@@ -89,5 +89,42 @@ def test_a_run_leaves_its_results(labelled_folder, tmp_path, run_tool, capsys):
         '--cfg-options',
         *TINY,
     )
-    assert f'{record["values"]["accuracy"]:.2f}' in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    (row,) = (line for line in printed if f' {record["values"]["accuracy"]:.2f} ' in line)
+    assert 'random init. + conv' in row  # the checkpoint says what it is
     assert (tmp_path / 'results.json').read_text() == before
+
+    # a run that stopped during its last validation is validated when it is resumed
+    (tmp_path / 'results.json').unlink()
+    with pytest.raises(
+        SystemExit, match=r'last_checkpoint is of an earlier run: expected --resume'
+    ):
+        run_tool('train', *arguments, '--cfg-options', *TINY)
+    run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
+    (again,) = read_results(tmp_path)
+    assert again['values'] == record['values']
+
+    # and cannot go on with another backbone
+    state = {f'backbone.{k}': v for k, v in NIN(4, 12).state_dict().items()}
+    torch.save({'state_dict': state}, tmp_path / 'other.pth')
+    arguments[4] = tmp_path / 'other.pth'
+    with pytest.raises(SystemExit, match=r'other\.pth: the training in .* began from random'):
+        run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            ['custom_hooks.1.tables.0.columns.accuracy=conv3'],
+            'table3 wants a probe of conv3: there are conv2; set custom_hooks',
+        ),
+        (['train_dataloader.batch_size=11'], '12 images in batches of 11 leave one image'),
+    ],
+)
+def test_runs_that_could_not_end_well(options, message, labelled_folder, tmp_path, run_tool):
+    arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', 'random']
+    arguments += ['--labelled-folder', labelled_folder, '--cfg-options', *TINY, *options]
+    with pytest.raises(SystemExit, match=message):
+        run_tool('train', *arguments)
+    assert not list(tmp_path.glob('*.*'))

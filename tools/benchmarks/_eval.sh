@@ -17,7 +17,7 @@ usage: $name CHECKPOINT [GPUS] [CONFIG] [ARGS...]
   ARGS        of tools/train.py, such as
                 --cfg-options data_root=/data/imagenet randomness.seed=0
                 --labelled-folder DIR   photos in DIR/{train,val}/<class>/ instead
-                --work-dir DIR          default: work_dirs/<config>/<checkpoint>
+                --work-dir DIR          default: work_dirs/<config>/<checkpoint>[_seed<N>]
                 --resume                go on where a run stopped
 Ends with the table of the source, the measured row beside the published one, and
 writes it to results.json and results.md in the work directory.
@@ -49,9 +49,12 @@ fi
 
 # epoch_100.pth of work_dirs/nin4_cifar10 becomes nin4_cifar10_epoch_100
 run=$(basename "$checkpoint" .pth)
-if [ "$checkpoint" != random ]; then
-    run=$(basename "$(dirname "$checkpoint")")_$run
+if [ -f "$checkpoint" ]; then
+    run=$(basename "$(dirname "$(realpath "$checkpoint")")")_$run
 fi
+for arg in "$@"; do
+    [[ $arg != randomness.seed=* ]] || run+=_seed${arg#*=}
+done
 work_dir=work_dirs/$(basename "$config" .py)/$run
 args=()
 while [ $# -gt 0 ]; do

@@ -13,12 +13,12 @@ from mmrot.evaluation.result_table import print_tables, read_results, write_resu
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('runs', nargs='+', help='work directories, or their results.json')
-    parser.add_argument('--out', help='folder to write results.json and results.md to')
+    parser.add_argument('--out', help='folder to write table.json and table.md to')
     with one_line_errors():
         args = parser.parse_args()
         records = [record for run in args.runs for record in read_results(run)]
         if args.out:
-            write_results(records, args.out)
+            write_results(records, args.out, 'table')
         print_tables(records)
 
 

@@ -22,7 +22,7 @@ custom_hooks = [
                 table='table3',
                 row='RotNet + conv, fine-tuned',
                 random_row='supervised NIN',
-                columns=dict(accuracy='conv2/top1'),
+                columns=dict(accuracy='conv2'),
             )
         ],
     ),

@@ -22,7 +22,7 @@ custom_hooks = [
                 table='figure5b',
                 row='semi-supervised, fine-tuned',
                 random_row='supervised',
-                columns=dict(num_per_class='conv2/top1'),
+                columns=dict(num_per_class='conv2'),
             )
         ],
     ),

@@ -18,6 +18,7 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 
+data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
 custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None),
     dict(
@@ -27,7 +28,7 @@ custom_hooks = [
                 table='table3',
                 row='RotNet + conv',
                 random_row='random init. + conv',
-                columns=dict(accuracy='conv2/top1'),
+                columns=dict(accuracy='conv2'),
             )
         ],
     ),

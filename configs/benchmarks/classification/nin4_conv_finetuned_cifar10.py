@@ -20,7 +20,7 @@ custom_hooks = [
                 table='table3',
                 row='RotNet + conv, fine-tuned',
                 random_row='random init. + conv, all trained',
-                columns=dict(accuracy='conv2/top1'),
+                columns=dict(accuracy='conv2'),
             )
         ],
     ),

@@ -16,6 +16,7 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 
+data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
 custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None),
     dict(
@@ -26,7 +27,7 @@ custom_hooks = [
                 table='table3',
                 row='RotNet + non-linear',
                 random_row='random init. + non-linear',
-                columns=dict(accuracy='conv2/top1'),
+                columns=dict(accuracy='conv2'),
             ),
         ],
     ),

@@ -25,7 +25,7 @@ custom_hooks = [
                 table='table3',
                 row='RotNet + non-linear, fine-tuned',
                 random_row='random init. + non-linear, all trained',
-                columns=dict(accuracy='conv2/top1'),
+                columns=dict(accuracy='conv2'),
             )
         ],
     ),

@@ -30,7 +30,7 @@ custom_hooks = [
                 table='figure5b',
                 row='semi-supervised',
                 random_row='random init. + conv',
-                columns=dict(num_per_class='conv2/top1'),
+                columns=dict(num_per_class='conv2'),
             )
         ],
     ),

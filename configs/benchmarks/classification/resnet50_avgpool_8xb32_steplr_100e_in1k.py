@@ -16,6 +16,7 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 
+data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
 custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None),
     dict(

@@ -18,6 +18,7 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 
+data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
 sync_bn = 'torch'
 model = dict(head=dict(num_classes=8142))
 custom_hooks = [
