@@ -44,9 +44,10 @@ def test_contents(wheel):
     for config in (ROOT / 'configs').rglob('*.py'):
         name = config.relative_to(ROOT / 'configs').as_posix()
         assert {f'mmrot/configs/{name}', f'mmrot/.mim/configs/{name}'} <= names
-    for tool in (ROOT / 'tools').iterdir():
-        if tool.is_file():
-            assert f'mmrot/.mim/tools/{tool.name}' in names
+    for tool in (ROOT / 'tools').rglob('*.*'):
+        if '__pycache__' not in tool.parts:
+            assert f'mmrot/.mim/tools/{tool.relative_to(ROOT / "tools")}' in names
+    assert 'mmrot/evaluation/published.json' in names
     assert {'mmrot/.mim/model-index.yml', 'mmrot/.mim/dataset-index.yml'} <= names
     assert 'mmrot/.mim/configs/rotnet/metafile.yml' in names
     assert not [name for name in names if name.startswith('tests') or '__pycache__' in name]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from .network import network_config
 
 
+@torch.enable_grad()
 def rescale(
     backbone: dict[str, Tensor], images: Tensor, draws: int = 8, seed: int = 0
 ) -> dict[str, Tensor]:

@@ -34,7 +34,9 @@ def test_published_numbers_of_the_paper():
     for name, table in published_tables().items():
         for row, values in table['rows'].items():
             assert len(values) == len(table['columns']), (name, row)
-    with pytest.raises(ValueError, match="table 'table55': expected one of table1, table2, table3"):
+    with pytest.raises(
+        ValueError, match="table 'table55': expected one of table1, table2, table3"
+    ):
         published_table('table55')
 
 
