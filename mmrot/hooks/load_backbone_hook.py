@@ -60,12 +60,45 @@ def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: st
         raise ValueError(
             f'{source} is of another network than the backbone {type(backbone).__name__}, which '
             f'has no place for {len(odd)} keys: {_few(odd)}'
+            + ('; tools/convert.py absorb-bn?' if all('.bn.' in key for key in odd) else '')
         )
     not_finite = [key for key in wanted if not state_dict[key].isfinite().all()]
     if not_finite:
         raise ValueError(f'{source} holds values that are not finite: {_few(not_finite)}')
     backbone.load_state_dict({key: state_dict[key] for key in wanted})
     return len(left)
+
+
+def load_module(module: nn.Module, state_dict: dict[str, Tensor], name: str, source: str) -> int:
+    """Load one module of a pretrained backbone, completely.
+
+    Args:
+        module (nn.Module): Loaded in place.
+        state_dict (dict[str, Tensor]): As in :func:`load_backbone`.
+        name (str): What the module is called in the backbone, such as ``'fc6.fc'``.
+        source (str): Where it comes from, for the errors.
+
+    Returns:
+        int: How many keys it has.
+
+    Raises:
+        ValueError: If a key is missing, misfits or has no place; lists them.
+    """
+    backbone, _ = split_backbone(state_dict)
+    prefix = f'{name}.'
+    found = {k.removeprefix(prefix): v for k, v in backbone.items() if k.startswith(prefix)}
+    wanted = module.state_dict()
+    problems = [f'{prefix}{key} is missing' for key in wanted if key not in found]
+    problems += [f'{prefix}{key} has no place' for key in found if key not in wanted]
+    problems += [
+        f'{prefix}{key} has {tuple(found[key].shape)}, expected {tuple(value.shape)}'
+        for key, value in wanted.items()
+        if key in found and found[key].shape != value.shape
+    ]
+    if problems:
+        raise ValueError(f'{source}, {name}: {_few(problems)}')
+    module.load_state_dict(found)
+    return len(found)
 
 
 def _few(items: list[str], most: int = 5) -> str:
@@ -85,13 +118,22 @@ class LoadBackboneHook(Hook):
             ``--backbone`` of the tools fills it.
         trust (bool): Whether to unpickle anything that the file holds. A file
             can run any code then.
+        elsewhere (dict[str, str], optional): Modules of the pretrained backbone
+            that go to another place in the model, such as ``'fc6.fc'`` →
+            ``'roi_head.bbox_head.shared_fcs.0'`` in a detector.
     """
 
     priority = 'VERY_LOW'
 
-    def __init__(self, checkpoint: str | None = None, trust: bool = False) -> None:
+    def __init__(
+        self,
+        checkpoint: str | None = None,
+        trust: bool = False,
+        elsewhere: dict[str, str] | None = None,
+    ) -> None:
         self.checkpoint = checkpoint
         self.trust = trust
+        self.elsewhere = elsewhere or {}
         # where the backbone comes from: name of the file, and its hash
         self.origin: dict[str, str | None] | None = None
 
@@ -111,11 +153,12 @@ class LoadBackboneHook(Hook):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         checkpoint = load_checkpoint(self.checkpoint, trust=self.trust)
-        left = load_backbone(
-            model.backbone,
-            state_dict_of(checkpoint, self.checkpoint),
-            f'checkpoint {self.checkpoint}',
-        )
+        state = state_dict_of(checkpoint, self.checkpoint)
+        left = load_backbone(model.backbone, state, f'checkpoint {self.checkpoint}')
+        for source, target in self.elsewhere.items():
+            left -= load_module(
+                model.get_submodule(target), state, source, f'checkpoint {self.checkpoint}'
+            )
         print_log(
             f'Loaded every key of the backbone from {self.checkpoint}; {left} keys of stages '
             'behind it were left over',

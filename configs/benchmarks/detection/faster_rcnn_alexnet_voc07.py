@@ -1,0 +1,97 @@
+"""Faster R-CNN on AlexNet, VOC 2007: what one would run today, without proposals.
+
+    python tools/convert.py absorb-bn PRETRAINED.pth weights/absorbed.pth
+    python tools/convert.py rescale weights/absorbed-*.pth weights/rescaled.pth --images PHOTOS
+    tools/dist_train.sh configs/benchmarks/detection/faster_rcnn_alexnet_voc07.py 1 \\
+        --backbone weights/rescaled-*.pth
+
+``--backbone random`` is the control. 1 GPU × 2 images, 40,000 iterations of
+Girshick's (2015) recipe for Fast R-CNN, on the region proposals of a network
+that is trained with it; multi-scale training, single-scale testing, 11-point
+mAP. Layout: data/VOCdevkit/VOC2007.
+
+Published for Fast R-CNN: RotNet 54.4, random 43.4, random rescaled 45.6 % mAP
+(Table 7). With this code: not run.
+"""
+
+_base_ = [
+    'mmdet::_base_/models/faster-rcnn_r50-caffe-c4.py',
+    'mmdet::_base_/datasets/voc0712.py',
+    'mmdet::_base_/default_runtime.py',
+]
+
+model = dict(
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
+    ),
+    # conv1 stays as it is, as in Girshick's section 4.5
+    backbone=dict(
+        _delete_=True, type='mmrot.AlexNet', out_indices=(4,), frozen_stages=1, norm_cfg=None
+    ),
+    rpn_head=dict(in_channels=256, feat_channels=256),
+    roi_head=dict(
+        shared_head=None,
+        bbox_roi_extractor=dict(
+            roi_layer=dict(type='RoIAlign', output_size=6, sampling_ratio=0), out_channels=256
+        ),
+        # its two shared layers are fc6 and fc7
+        bbox_head=dict(
+            type='Shared2FCBBoxHead',
+            with_avg_pool=False,
+            in_channels=256,
+            roi_feat_size=6,
+            fc_out_channels=4096,
+            num_classes=20,
+        ),
+    ),
+    train_cfg=dict(rcnn=dict(sampler=dict(num=64))),
+    test_cfg=dict(rcnn=dict(nms=dict(iou_threshold=0.3))),
+)
+custom_hooks = [
+    dict(
+        type='mmrot.LoadBackboneHook',
+        checkpoint=None,
+        elsewhere={
+            'fc6.fc': 'roi_head.bbox_head.shared_fcs.0',
+            'fc7.fc': 'roi_head.bbox_head.shared_fcs.1',
+        },
+    )
+]
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='RandomChoiceResize',
+        scales=[(2000, side) for side in (480, 576, 688, 864, 1200)],
+        keep_ratio=True,
+    ),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+train_dataloader = dict(
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        _delete_=True,
+        type='VOCDataset',
+        data_root={{_base_.data_root}},
+        ann_file='VOC2007/ImageSets/Main/trainval.txt',
+        data_prefix=dict(sub_data_root='VOC2007/'),
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=train_pipeline,
+    ),
+)
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=0.0005),
+    paramwise_cfg=dict(bias_lr_mult=2.0, bias_decay_mult=0.0),
+)
+param_scheduler = dict(type='MultiStepLR', by_epoch=False, milestones=[30000], gamma=0.1)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=40000, val_interval=10000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=2)
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=10000, save_best='pascal_voc/mAP'),
+)
+log_processor = dict(by_epoch=False)
