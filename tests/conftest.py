@@ -12,7 +12,6 @@ import pytest
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
-from mmpretrain.visualization import UniversalVisualizer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,7 +21,8 @@ def forget_jobs() -> None:
     for logger in MMLogger._instance_dict.values():
         for handler in logger.handlers:
             handler.close()
-    for manager in (DefaultScope, MessageHub, MMLogger, Visualizer, UniversalVisualizer):
+    visualizers = [Visualizer, *Visualizer.__subclasses__()]  # those of the hosts too
+    for manager in (DefaultScope, MessageHub, MMLogger, *visualizers):
         manager._instance_dict.clear()
 
 
