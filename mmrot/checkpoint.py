@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,33 +17,113 @@ from torch import Tensor
 from torch.hub import load_state_dict_from_url
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-_multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
+# NumPy's and mmengine's own classes can be built from a file in ways that crash
+# or change the process, so a file gets stand-ins, which keep what was checked
+# and are turned into the real ones when all is read.
 
 
-def _history_buffer_method(owner: Any, name: str) -> Any:
-    """Stand in for ``getattr``, which mmengine's log buffers are pickled with.
+def _refusal(what: str) -> pickle.UnpicklingError:
+    # torch searches the message with a pattern that never ends on a long one
+    return pickle.UnpicklingError(what[:80])
 
-    The real one would let a file reach any attribute of anything allowed.
-    """
-    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
-        return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r})')
+
+class _DType:
+    """Stands for ``numpy.dtype``: numbers, truth values and strings only."""
+
+    def __init__(self, name: str, *flags: Any) -> None:
+        if not isinstance(name, str) or not re.fullmatch(r'[biufcSU]\d{1,6}', name):
+            raise _refusal(f'numpy.dtype({name!r})')
+        self.dtype: np.dtype = np.dtype(name)
+
+    def __new__(cls, *args: Any) -> '_DType':
+        return super().__new__(cls)
+
+    def __setstate__(self, state: tuple) -> None:
+        # version, byte order, and what belongs to compound types
+        if state[1] not in ('<', '>', '|', '=') or any(part is not None for part in state[2:5]):
+            raise _refusal(f'numpy.dtype with the state {state!r}')
+        if state[1] != '|':
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands for ``numpy.ndarray``."""
+
+    value: np.ndarray | None = None
+
+    def __init__(self, *args: Any) -> None:
+        if args:
+            raise _refusal('numpy.ndarray(...)')
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, fortran, raw = state
+        if not isinstance(dtype, _DType) or not isinstance(raw, bytes):
+            raise _refusal('numpy.ndarray of objects')
+        array = np.frombuffer(raw, dtype.dtype)
+        self.value = array.reshape(shape, order='F' if fortran else 'C').copy()
+
+
+class _LogBuffer:
+    """Stands for mmengine's ``HistoryBuffer``."""
+
+    value: HistoryBuffer | None = None
+
+    def __init__(self, *args: Any) -> None:
+        if args:
+            raise _refusal('HistoryBuffer(...)')
+
+    def __setstate__(self, state: dict) -> None:
+        log, count = (_plain(state[f'_{name}_history']) for name in ('log', 'count'))
+        if not all(isinstance(x, np.ndarray) and x.ndim == 1 for x in (log, count)):
+            raise _refusal('HistoryBuffer of something else than arrays')
+        self.value = HistoryBuffer(log, count, int(state['max_length']))
+
+
+def _reconstruct(cls: type, shape: tuple, kind: bytes) -> _Array:
+    if cls is not _Array:
+        raise _refusal(f'numpy array of {cls!r}')
+    return _Array()
+
+
+def _scalar(dtype: _DType, raw: bytes) -> Any:
+    if not isinstance(dtype, _DType):
+        raise _refusal('numpy scalar of an object')
+    return np.frombuffer(raw, dtype.dtype)[0]
+
+
+def _getattr(owner: Any, name: str) -> None:
+    """Stand for ``getattr``: mmengine pickles its buffers' methods, which are not needed."""
+    if owner is not _LogBuffer:
+        raise _refusal(f'getattr({owner!r}, {name!r})')
 
 
 # What mmengine puts in its checkpoints beside tensors and plain Python: log
-# buffers, NumPy's arrays and scalars.
+# buffers, and NumPy's arrays and scalars.
 _ALLOWED: list[Any] = [
-    HistoryBuffer,
-    (_history_buffer_method, 'builtins.getattr'),
-    np.ndarray,
-    np.dtype,
-    *{type(np.dtype(kind)) for kind in 'bBhHiIlLqQefd?SU'},
+    (_LogBuffer, 'mmengine.logging.history_buffer.HistoryBuffer'),
+    (_getattr, 'builtins.getattr'),
+    (_Array, 'numpy.ndarray'),
+    (_DType, 'numpy.dtype'),
     *(
-        (getattr(_multiarray, name), f'numpy.{core}.multiarray.{name}')
-        for name in ('_reconstruct', 'scalar')
+        (stand_in, f'numpy.{core}.multiarray.{name}')
+        for name, stand_in in (('_reconstruct', _reconstruct), ('scalar', _scalar))
         for core in ('core', '_core')  # NumPy 1 and 2
     ),
 ]
+
+
+def _plain(value: Any) -> Any:
+    """Turn the stand-ins in what was read into the real objects."""
+    if isinstance(value, _Array | _LogBuffer):
+        return value.value
+    if isinstance(value, _DType):
+        return value.dtype
+    if isinstance(value, dict):
+        for key in value:
+            value[key] = _plain(value[key])
+    elif type(value) in (list, tuple):
+        return type(value)(_plain(item) for item in value)
+    return value
 
 
 def load_checkpoint(
@@ -64,18 +145,18 @@ def load_checkpoint(
             allowed; says which.
     """
     name = str(file)
+    options: dict[str, Any] = dict(map_location=map_location, weights_only=not trust)
     try:
         with safe_globals(_ALLOWED):
             if name.startswith(('http://', 'https://')):
-                content = load_state_dict_from_url(
-                    name, map_location=map_location, weights_only=not trust
-                )
+                # torch finds what it downloaded before by the name alone
+                cached = f'{hashlib.sha256(name.encode()).hexdigest()[:8]}-{Path(name).name}'
+                content = load_state_dict_from_url(name, file_name=cached, **options)
             elif not Path(name).expanduser().is_file():
                 raise FileNotFoundError(f'checkpoint {name} can not be found')
             else:
-                content = torch.load(
-                    Path(name).expanduser(), map_location=map_location, weights_only=not trust
-                )
+                content = torch.load(Path(name).expanduser(), **options)
+        content = _plain(content)
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:
@@ -89,21 +170,25 @@ def load_checkpoint(
 
 def _why(name: str, error: Exception) -> str:
     """Say why a checkpoint could not be read."""
-    message = str(error)
+    message = ' '.join(str(error).split())
+    # what torch's unpickler says comes behind its advice to load unsafely
+    reason = message.partition('WeightsUnpickler error:')[2].partition(' Please file')[0]
+    reason = (reason.partition(' Check the documentation')[0] or message).strip()[:200]
     # torch names what it refused; of a zip file it can list all at once
     refused = re.findall(r'GLOBAL ([\w.]+)|function (\w[\w.]*)', message)
-    if isinstance(error, pickle.UnpicklingError) and (refused or 'getattr(' in message):
+    file = Path(name).expanduser()
+    if refused or (file.is_file() and zipfile.is_zipfile(file)):
         try:
             with safe_globals(_ALLOWED):
-                needs = get_unsafe_globals_in_checkpoint(Path(name).expanduser())
+                needs = get_unsafe_globals_in_checkpoint(file)
         except Exception:  # the format before PyTorch 1.6
             needs = []
-        needs = needs or ['.'.join(filter(None, names)) for names in refused[:1]] or ['getattr']
+        needs = needs or ['.'.join(filter(None, names)) for names in refused[:1]]
+        what = ', '.join(needs) or f'something that is not allowed ({reason})'
         return (
-            f'checkpoint {name} needs {", ".join(needs)}, which weights have no use for: refused; '
+            f'checkpoint {name} needs {what}, which weights have no use for: refused; '
             '--trust loads it and runs whatever code is in it'
         )
-    reason = ' '.join(str(error).split())[:200]
     return (
         f'checkpoint {name}: expected a file that torch can load, it is cut off or no checkpoint '
         f'({reason})'

@@ -55,21 +55,50 @@ def test_what_was_refused_is_named_and_trust_loads_it(malicious):
     assert malicious.exists()  # the file is what the test takes it for
 
 
-def test_getattr_reaches_the_log_buffers_only(tmp_path):
-    """mmengine's own allow-list lets a file reach any attribute of anything."""
+class Call:
+    """Pickled as a call of a function with arguments."""
+
+    def __init__(self, function, *arguments, state=None):
+        self.call = (function, arguments) if state is None else (function, arguments, state)
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_log_buffers_and_numbers_come_back(tmp_path):
     buffer = HistoryBuffer([1.0, 2.0], [1, 1])
-    torch.save({'a': torch.ones(1), 'log': buffer, 'x': np.float64(3)}, tmp_path / 'log.pth')
+    array = np.asfortranarray(np.arange(6, dtype='>i2').reshape(2, 3))
+    content = {'a': torch.ones(1), 'log': [buffer], 'x': np.float64(3), 'y': array, 'z': 'text'}
+    torch.save(content, tmp_path / 'log.pth')
     loaded = load_checkpoint(tmp_path / 'log.pth')
-    assert loaded['log'].mean() == 1.5
-    assert loaded['x'] == 3
+    assert isinstance(loaded['log'][0], HistoryBuffer)
+    assert loaded['log'][0].mean() == 1.5
+    assert (loaded['x'], loaded['z']) == (3, 'text')
+    np.testing.assert_array_equal(loaded['y'], array)
 
-    class Reach:
-        def __reduce__(self):
-            return getattr, (HistoryBuffer, '__init__')
 
-    torch.save({'a': Reach()}, tmp_path / 'reach.pth')
-    with pytest.raises(ValueError, match=r'reach\.pth needs .*getattr.*refused'):
-        load_checkpoint(tmp_path / 'reach.pth')
+@pytest.mark.parametrize(
+    ('attack', 'named'),
+    [
+        # mmengine's own allow-list lets a file reach any attribute of anything
+        (Call(getattr, HistoryBuffer.__module__, '__class__'), 'getattr'),
+        # arrays whose bytes become pointers to objects
+        (np.array([3], dtype=object), 'numpy.dtype'),
+        (Call(np.ndarray, (4,), np.dtype('f8'), b'A' * 32), 'numpy.ndarray'),
+        (Call(np.dtype, 'O8', False, True), 'numpy.dtype'),
+        (Call(np.dtype, {'names': ['a'], 'formats': ['O']}), 'numpy.dtype'),
+        (Call(np.dtype, 'f8,' * 1000), 'numpy.dtype'),
+        # log buffers that would change their class
+        (Call(HistoryBuffer, state={'_statistics_methods': {'mean': 'x'}}), '_log_history'),
+        (Call(HistoryBuffer, [1], [1]), 'HistoryBuffer'),
+    ],
+)
+def test_objects_that_would_harm_when_built(attack, named, tmp_path):
+    torch.save({'state_dict': {'a': torch.ones(1)}, 'x': attack}, tmp_path / 'bad.pth')
+    before = dict(HistoryBuffer._statistics_methods)
+    with pytest.raises(ValueError, match=rf'bad\.pth needs .*{named}.*refused; --trust'):
+        load_checkpoint(tmp_path / 'bad.pth')
+    assert HistoryBuffer._statistics_methods == before
 
 
 def test_checkpoints_of_a_training_load(tmp_path, run_tool):

@@ -27,3 +27,11 @@ def test_every_config_has_a_metafile_entry():
     models = [m for file in metafiles for m in yaml.safe_load((ROOT / file).read_text())['Models']]
     configs = sorted(model['Config'] for model in models)
     assert configs == [f'configs/{name}' for name in mmrot.list_configs()]
+
+
+def test_mims_reader_takes_the_index():
+    reader = pytest.importorskip('modelindex.load_model_index')
+    index = reader.load(str(ROOT / 'model-index.yml'))
+    index.build_models_with_collections()
+    assert sorted(m.config for m in index.models) == [f'configs/{n}' for n in mmrot.list_configs()]
+    assert {model.in_collection for model in index.models} == {'RotNet'}

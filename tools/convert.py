@@ -13,6 +13,7 @@ from mmrot.converters.convert import (
     convert_backbone,
     convert_import,
     convert_rescale,
+    naming,
 )
 from mmrot.converters.export import STYLES
 from mmrot.converters.foreign import FORMATS
@@ -41,6 +42,7 @@ def main() -> None:
     command = commands.add_parser(
         'absorb-bn', parents=[shared], help='fold batch norm into the layers, AlexNet and NIN'
     )
+    command.add_argument('--eps', type=float, help='of the batch norms (default 1e-5)')
     command.set_defaults(run=convert_absorb_bn)
     command = commands.add_parser(
         'rescale', parents=[shared], help='data-dependent rescaling (Krähenbühl et al., 2016)'
@@ -59,7 +61,8 @@ def main() -> None:
     with one_line_errors():
         options = vars(parser.parse_args())
         options.pop('command')
-        print(options.pop('run')(**options))
+        with naming(options['source']):
+            print(options.pop('run')(**options))
 
 
 if __name__ == '__main__':

@@ -6,8 +6,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 def absorb_bn(state_dict: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
     """Fold batch norm into the convolution or linear layer before it.
 
-    For AlexNet, NIN and every sequential chain of conv or fc and batch norm:
-    each batch norm belongs to the layer that comes before it in the state dict.
+    For AlexNet, NIN and every sequential chain in which batch norm follows a
+    ``Conv2d`` or ``Linear`` directly: each belongs to the layer that comes before
+    it in the state dict, which cannot tell a transposed convolution or a ReLU in
+    between.
     In eval mode the network without batch norm, ``norm_cfg=None``, computes the
     same. What the paper does before transfer to detection and segmentation
     (section 4.2).

@@ -1,6 +1,9 @@
 """What tools/convert.py does with files: read, convert, verify, write."""
 
 import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, MODELS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrot.checkpoint import load_checkpoint, sha256, split_backbone, state_dict_of
 from mmrot.config import config_path
@@ -52,21 +56,45 @@ def convert_backbone(source: str, out: str, style: str = 'mmrot', trust: bool = 
     return write_weights(weights, out, source, f'backbone, names of {style}')
 
 
-def convert_absorb_bn(source: str, out: str, trust: bool = False) -> Path:
+def convert_absorb_bn(
+    source: str, out: str, eps: float | None = None, trust: bool = False
+) -> Path:
     """Absorb the batch norms of AlexNet or NIN, verify and write it.
 
     The network without batch norm must give the same outputs within 1e-5,
     relative to the largest one.
 
-    Args and Raises: as :func:`convert_backbone`.
+    Args:
+        source (str): Checkpoint of pretraining, or a bare backbone.
+        out (str): Where to write, see :func:`write_weights`.
+        eps (float, optional): Of the batch norms, which the weights do not tell.
+            Defaults to PyTorch's, 1e-5.
+        trust (bool): See :func:`mmrot.checkpoint.load_checkpoint`.
 
     Returns:
         Path: The file that was written.
+
+    Raises:
+        ValueError: If it is another network, or was trained with another eps.
     """
     _check_out(out)
-    state = _read(source, trust)
+    checkpoint = load_checkpoint(source, trust=trust)
+    state = state_dict_of(checkpoint, source)
+    # the config that a checkpoint carries is code: it is searched, not run
+    meta = checkpoint.get('meta') or {}
+    said = {float(x) for x in re.findall(r'\beps=([\d.eE+-]+)', str(meta.get('cfg', '')))}
+    if eps is None and said - {1e-5}:
+        raise ValueError(
+            f'{source}: its config has eps={", ".join(map(str, sorted(said)))}; expected --eps, '
+            'that of its batch norms'
+        )
+    eps = 1e-5 if eps is None else eps
     before = build(split_backbone(state)[0])
-    weights = absorb_bn(state)
+    for module in before.modules():
+        if isinstance(module, _BatchNorm):
+            module.eps = eps
+    weights = absorb_bn(state, eps)
+    _account(state, weights, {})
     after = build(split_backbone(weights)[0])
     images = _noise(before)
     expected, got = before(images)[-1], after(images)[-1]
@@ -75,7 +103,10 @@ def convert_absorb_bn(source: str, out: str, trust: bool = False) -> Path:
         raise ValueError(
             f'{source}: without batch norm the outputs differ by {error:.1e}, relative'
         )
-    print_log(f'The outputs before and after differ by {error:.1e}, relative', logger='current')
+    print_log(
+        f'With eps {eps:g} the outputs before and after differ by {error:.1e}, relative',
+        logger='current',
+    )
     return write_weights(weights, out, source, 'batch norm absorbed')
 
 
@@ -139,6 +170,9 @@ def convert_import(source: str, out: str, fmt: str = 'auto', trust: bool = False
     backbone, head = split_backbone(weights)
     network = build(backbone)
     features = network(_noise(network))[-1]
+    print_log(f'Imported {len(weights)} keys as {fmt}', logger='current')
+    if network_config(backbone)['type'] == 'mmpretrain.ResNet':
+        _compare_with_torchvision(network, backbone)
     if 'head.fc.weight' not in head:
         print_log('The file has no head: only the backbone is there', logger='current')
     elif head['head.fc.weight'].shape[1] != features.shape[1]:
@@ -149,6 +183,24 @@ def convert_import(source: str, out: str, fmt: str = 'auto', trust: bool = False
     if left_out:
         print_log(f'Left out: {", ".join(left_out)}', logger='current')
     return write_weights(weights, out, source, f'imported from {fmt}')
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Let every error of a conversion name the file that it is about.
+
+    Args:
+        source (str): The file.
+
+    Raises:
+        ValueError: In place of what the weights in it led to.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        if isinstance(error, ValueError) and source in str(error):
+            raise
+        raise ValueError(f'{source}: {error}') from error
 
 
 def build(backbone: dict[str, Tensor]) -> nn.Module:
@@ -185,8 +237,11 @@ def read_images(folder: str, network: str, count: int) -> Tensor:
         Tensor: (N, 3, H, W), N at most ``count``.
 
     Raises:
-        ValueError: If the network is another one, or the folder has no images.
+        ValueError: If the network is another one, the folder has no images, or
+            ``count`` is below 1.
     """
+    if count < 1:
+        raise ValueError(f'--count {count}: expected 1 or more')
     if network not in _DATA:
         raise ValueError(f'{network}: expected one of {", ".join(_DATA)}')
     cfg = Config.fromfile(config_path(f'_base_/datasets/{_DATA[network]}.py'))
@@ -220,16 +275,15 @@ def write_weights(weights: dict[str, Tensor], out: str, source: str, what: str) 
     Returns:
         Path: The file.
     """
-    path = _check_out(out)
+    path, file = _check_out(out), Path(source).expanduser()
     meta = dict(
         conversion=what,
-        source=Path(source).name,
-        source_sha256=sha256(source),
+        source=file.name,
+        source_sha256=sha256(file) if file.is_file() else None,  # None of an address
         mmrot_version=__version__,
         torch_version=str(torch.__version__),
         python_version=platform.python_version(),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.tmp')
     weights = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
     try:
@@ -245,6 +299,7 @@ def _check_out(out: str) -> Path:
     path = Path(out)
     if path.suffix != '.pth':
         raise ValueError(f'{out}: expected a file name that ends in .pth')
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
@@ -256,8 +311,7 @@ def _account(before: dict[str, Tensor], after: dict[str, Tensor], rest: dict[str
     """Say what became of every key."""
     gone = [*(set(before) - set(after)), *rest]
     print_log(
-        f'{len(after)} keys of the backbone kept'
-        + (f'; left out: {", ".join(sorted(gone))}' if gone else ''),
+        f'{len(after)} keys written' + (f'; left out: {", ".join(sorted(gone))}' if gone else ''),
         logger='current',
     )
 

@@ -38,9 +38,13 @@ def import_rotnet(checkpoint: dict[str, Any], source: str) -> tuple[dict[str, Te
     ``mmselfsup-0.x``   ResNet-50 of MMSelfSup 0.x: ``backbone.``, ``head.fc_cls``
     ``mmselfsup-1.x``   The same of MMSelfSup 1.x, whose ``RotationWithLabels``
                         turns clockwise: rows 1 and 3 of the head change places
-    ``vissl``           AlexNet and ResNet-50 of VISSL:
-                        ``classy_state_dict`` with a trunk and heads
+    ``vissl``           AlexNet and ResNet-50 of VISSL: ``classy_state_dict``
+                        with a trunk and heads, or ``model_state_dict`` with
+                        the authors' names
     ==================  ======================================================
+
+    A bare ResNet, as MMSelfSup's zoo publishes them, is taken as either of its
+    formats: without a head the direction makes no difference.
 
     The linear layers of VISSL's AlexNet have a bias before batch norm, which
     becomes part of its running mean.
@@ -60,14 +64,16 @@ def import_rotnet(checkpoint: dict[str, Any], source: str) -> tuple[dict[str, Te
     """
     if source not in FORMATS:
         raise ValueError(f'format {source!r}: expected one of {", ".join(FORMATS)}')
-    if source == 'vissl':
+    state = _tensors(_weights(checkpoint))
+    if source == 'vissl' and 'classy_state_dict' in checkpoint:
         weights, left_out = _from_vissl(checkpoint)
     elif source.startswith('mmselfsup'):
-        weights, left_out = _from_mmselfsup(_tensors(checkpoint.get('state_dict', checkpoint)))
+        weights, left_out = _from_mmselfsup(state)
     else:
-        weights, left_out = _from_authors(_tensors(checkpoint.get('network', checkpoint)), source)
+        weights, left_out = _from_authors(state, source)
     if not any(key.startswith('backbone.') for key in weights):
-        raise ValueError(f'format {source}: expected a backbone, found {", ".join(left_out[:5])}')
+        found = ', '.join(left_out[:5]) or 'nothing'
+        raise ValueError(f'format {source}: expected a backbone, found {found}')
     for key in [key for key in weights if key.endswith('running_mean')]:
         # files of PyTorch before 0.4.1 do not count batches
         weights.setdefault(
@@ -96,23 +102,25 @@ def guess_format(checkpoint: dict[str, Any]) -> str:
     """
     if 'classy_state_dict' in checkpoint:
         return 'vissl'
-    keys = list(checkpoint.get('network', checkpoint.get('state_dict', checkpoint)))
+    keys = list(_tensors(_weights(checkpoint)))
     if any(re.match(r'_feature_blocks\.\d+\.Block\d+_ConvB', key) for key in keys):
         return 'authors-nin'
     if f'{_PREFIX}0.0.weight' in keys:
         return 'authors-alexnet'
-    if 'backbone.conv1.weight' in keys and any(key.startswith('head.fc_cls') for key in keys):
+    if {'conv1.weight', 'backbone.conv1.weight'} & set(keys):
+        if not any(key.startswith('head.fc_cls') for key in keys):
+            return 'mmselfsup-0.x'  # without a head the two are the same
         meta = checkpoint.get('meta') or {}
-        for field, source in (('mmcv_version', '0.x'), ('mmengine_version', '1.x')):
+        # MMSelfSup 1.x notes the version of mmcv as well
+        for field, source in (('mmengine_version', '1.x'), ('mmcv_version', '0.x')):
             if field in meta:
                 return f'mmselfsup-{source}'
         raise ValueError(
             'a checkpoint of MMSelfSup without the version that made it: expected --format '
             'mmselfsup-0.x (counter-clockwise) or mmselfsup-1.x (clockwise)'
         )
-    raise ValueError(
-        f'expected a RotNet of {", ".join(FORMATS)}; found {", ".join(map(str, keys[:4]))}, ...'
-    )
+    found = ', '.join(map(str, (keys or list(checkpoint))[:4])) or 'nothing'
+    raise ValueError(f'expected a RotNet of {", ".join(FORMATS)}; found {found}, ...')
 
 
 def permute_head(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -129,16 +137,24 @@ def permute_head(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: value[clockwise] for key, value in weights.items() if key.startswith('head.fc.')}
 
 
+def _weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Find where a file of the authors, VISSL or MMSelfSup keeps its weights."""
+    for field in ('network', 'model_state_dict', 'state_dict'):
+        if isinstance(checkpoint.get(field), dict):
+            return checkpoint[field]
+    return checkpoint
+
+
 def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:
     return {
-        key.removeprefix('module.'): value
+        str(key).removeprefix('module.'): value
         for key, value in state.items()
         if isinstance(value, Tensor)
     }
 
 
 def _from_authors(state: dict[str, Tensor], source: str) -> tuple[dict[str, Tensor], list[str]]:
-    nin = source == 'authors-nin'
+    nin = source == 'authors-nin'  # the others are AlexNets
     weights, unknown = {}, []
     for key, value in state.items():
         name = _nin_name(key) if nin else _alexnet_name(key)
@@ -174,8 +190,9 @@ def _alexnet_name(key: str) -> str | None:
 
 def _from_mmselfsup(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     weights, left_out = {}, []
+    bare = 'conv1.weight' in state
     for key, value in state.items():
-        name = re.sub(r'^head\.fc_cls\.', 'head.fc.', key)
+        name = f'backbone.{key}' if bare else re.sub(r'^head\.fc_cls\.', 'head.fc.', key)
         if name.startswith(('backbone.', 'head.fc.')):
             weights[name] = value
         else:

@@ -28,7 +28,9 @@ def rescale(
 
     The paper is silent on the details. Ours: the gradient is that of random
     Gaussian weights on the outputs of the last stage, as in section 3.2, the
-    mean over some draws; biases count neither in the rate nor in the scale.
+    mean over some draws; sizes are root mean squares; biases count neither in
+    the rate nor in the scale. Equal rates leave one scale free, so it is the
+    outputs that get unit scale, not each layer in between.
 
     Args:
         backbone (dict[str, Tensor]): Weights of :class:`mmrot.AlexNet` or

@@ -127,3 +127,36 @@ def test_keys_without_a_place_and_other_files(pretrained, tmp_path):
     with pytest.raises(ValueError, match=r'out\.pt: expected a file name that ends in \.pth'):
         write_weights({}, str(tmp_path / 'out.pt'), str(pretrained), 'nothing')
     assert not list(tmp_path.glob('*out*'))
+
+
+@torch.no_grad()
+def test_another_eps(pretrained, tmp_path, run_tool):
+    """A config in the file says so; it is not run."""
+    checkpoint = load_checkpoint(pretrained)
+    checkpoint['meta']['cfg'] = (
+        "model = dict(norm_cfg=dict(type='BN', eps=1e-2))\nraise SystemExit"
+    )
+    torch.save(checkpoint, tmp_path / 'eps.pth')
+    with pytest.raises(SystemExit, match=r'eps\.pth: its config has eps=0\.01; expected --eps'):
+        run_tool('convert', 'absorb-bn', tmp_path / 'eps.pth', tmp_path / 'out.pth')
+    path = convert_absorb_bn(str(tmp_path / 'eps.pth'), str(tmp_path / 'out.pth'), eps=1e-2)
+    before = NIN(4, 12, norm_cfg=dict(type='BN', eps=1e-2)).eval()
+    state = checkpoint['state_dict']
+    before.load_state_dict({k[9:]: v for k, v in state.items() if k.startswith('backbone.')})
+    images = torch.randn(2, 3, 32, 32)
+    absorbed = load_checkpoint(path)['state_dict']
+    after = build({k[9:]: v for k, v in absorbed.items() if k.startswith('backbone.')})
+    expected = before(images)[-1]
+    assert (after(images)[-1] - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_errors_name_the_file(tmp_path, run_tool, photo_folder):
+    sparse = {'conv1.conv.weight': torch.tensor(1.0)}
+    torch.save(sparse, tmp_path / 'scalar.pth')
+    with pytest.raises(SystemExit, match=r'scalar\.pth: '):
+        run_tool('convert', 'backbone', tmp_path / 'scalar.pth', tmp_path / 'out.pth')
+    torch.save({3: torch.ones(1)}, tmp_path / 'number.pth')
+    with pytest.raises(SystemExit, match=r'number\.pth: expected a RotNet of .* found 3'):
+        run_tool('convert', 'import', tmp_path / 'number.pth', tmp_path / 'out.pth')
+    with pytest.raises(ValueError, match='--count 0: expected 1 or more'):
+        read_images(str(photo_folder), 'mmrot.NIN', 0)

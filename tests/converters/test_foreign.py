@@ -129,6 +129,32 @@ def test_vissl_alexnet_whose_linear_layers_have_a_bias():
     assert not head
 
 
+@pytest.mark.parametrize('last', [8, 10])
+def test_vissls_conversion_of_the_authors_alexnet(last):
+    """The whole network, or the trunk alone, in ``model_state_dict``."""
+    state = {
+        key: value
+        for key, value in AuthorsAlexNet().state_dict().items()
+        if int(key.split('.')[1]) < last
+    }
+    file = {'model_state_dict': state}
+    for source in (guess_format(file), 'vissl'):
+        backbone, head = split(import_rotnet(file, source)[0])
+        AlexNet(out_indices=(4,) if last == 8 else (7,)).load_state_dict(backbone)
+        assert len(head) == (0 if last == 8 else 2)
+
+
+def test_backbones_as_mmselfsups_zoo_has_them():
+    for prefix in ('', 'backbone.'):
+        network, state = resnet_file(prefix)
+        file = {'state_dict': state, 'author': 'MMSelfSup'}
+        weights, left_out = import_rotnet(file, guess_format(file))
+        backbone, head = split(weights)
+        network.load_state_dict(backbone)
+        assert not head
+        assert not left_out
+
+
 def resnet_file(prefix: str) -> tuple[nn.Module, dict]:
     network = MMPretrainResNet(18)
     network.init_weights()
@@ -185,8 +211,11 @@ def test_permuted_twice_is_as_before():
 
 
 def test_files_that_do_not_fit():
+    state = {'backbone.conv1.weight': torch.ones(1), 'head.fc_cls.weight': torch.ones(1)}
     with pytest.raises(ValueError, match=r'expected --format mmselfsup-0\.x \(counter-clockwise'):
-        guess_format({'backbone.conv1.weight': 0, 'head.fc_cls.weight': 0})
+        guess_format(state)
+    both = {'mmcv_version': '2.0.0', 'mmengine_version': '0.3'}
+    assert guess_format({'state_dict': state, 'meta': both}) == 'mmselfsup-1.x'
     with pytest.raises(ValueError, match=r'expected a RotNet of authors-nin.*found a, '):
         guess_format({'a': torch.ones(1)})
     file = authors_nin(3)[1]
@@ -195,7 +224,7 @@ def test_files_that_do_not_fit():
         import_rotnet(file, 'authors-nin')
     with pytest.raises(ValueError, match='authors-alexnet: no place for _feature_blocks'):
         import_rotnet(file, 'authors-alexnet')
-    with pytest.raises(ValueError, match=r"format vissl: expected base_model.*'base_model'"):
+    with pytest.raises(ValueError, match=r'format vissl: expected base_model'):
         import_rotnet({'classy_state_dict': {}}, 'vissl')
     state = resnet_file('backbone.')[1]
     state['head.fc_cls.weight'] = torch.rand(1000, 512)
