@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def call(name: str, *args: object, cwd: Path, port: int = 29500) -> subprocess.C
     return subprocess.run(
         [ROOT / f'tools/benchmarks/{name}.sh', *map(str, args)],
         cwd=cwd,
-        env={**os.environ, 'PORT': str(port)},
+        env={**os.environ, 'PORT': str(port), 'PYTHON': sys.executable},
         capture_output=True,
         text=True,
     )
