@@ -35,9 +35,6 @@ class _DType:
             raise _refusal(f'numpy.dtype({name!r})')
         self.dtype: np.dtype = np.dtype(name)
 
-    def __new__(cls, *args: Any) -> '_DType':
-        return super().__new__(cls)
-
     def __setstate__(self, state: tuple) -> None:
         # version, byte order, and what belongs to compound types
         if state[1] not in ('<', '>', '|', '=') or any(part is not None for part in state[2:5]):
@@ -213,6 +210,18 @@ def state_dict_of(checkpoint: dict[str, Any], name: str) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not any(isinstance(v, Tensor) for v in state.values()):
         found = ', '.join(map(str, list(checkpoint)[:5]))
         raise ValueError(f'checkpoint {name} holds no weights: expected tensors, found {found}')
+    return tensors_of(state)
+
+
+def tensors_of(state: dict[Any, Any]) -> dict[str, Tensor]:
+    """Keep what is a weight, without the ``module.`` of data parallelism.
+
+    Args:
+        state (dict): Names and values of any kind.
+
+    Returns:
+        dict[str, Tensor]: Name → weight.
+    """
     return {
         str(key).removeprefix('module.'): value
         for key, value in state.items()

@@ -49,7 +49,7 @@ def convert_backbone(source: str, out: str, style: str = 'mmrot', trust: bool = 
     state = _read(source, trust)
     weights = export_backbone(state, style)
     before, rest = split_backbone(state)
-    network = build(weights if style != 'mmrot' else before)
+    network = build(weights)
     _account(before, weights, rest)
     if style in ('torchvision', 'timm'):
         _compare_with_torchvision(network, weights)

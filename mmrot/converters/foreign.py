@@ -4,6 +4,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmrot.checkpoint import tensors_of
+
 # Which of the published codes a checkpoint comes from. All but MMSelfSup 1.x
 # rotate as mmrot does, counter-clockwise.
 FORMATS = ('authors-nin', 'authors-alexnet', 'mmselfsup-0.x', 'mmselfsup-1.x', 'vissl')
@@ -64,13 +66,13 @@ def import_rotnet(checkpoint: dict[str, Any], source: str) -> tuple[dict[str, Te
     """
     if source not in FORMATS:
         raise ValueError(f'format {source!r}: expected one of {", ".join(FORMATS)}')
-    state = _tensors(_weights(checkpoint))
+    state = tensors_of(_weights(checkpoint))
     if source == 'vissl' and 'classy_state_dict' in checkpoint:
         weights, left_out = _from_vissl(checkpoint)
     elif source.startswith('mmselfsup'):
         weights, left_out = _from_mmselfsup(state)
     else:
-        weights, left_out = _from_authors(state, source)
+        weights, left_out = _from_authors(state, source), []
     if not any(key.startswith('backbone.') for key in weights):
         found = ', '.join(left_out[:5]) or 'nothing'
         raise ValueError(f'format {source}: expected a backbone, found {found}')
@@ -102,7 +104,7 @@ def guess_format(checkpoint: dict[str, Any]) -> str:
     """
     if 'classy_state_dict' in checkpoint:
         return 'vissl'
-    keys = list(_tensors(_weights(checkpoint)))
+    keys = list(tensors_of(_weights(checkpoint)))
     if any(re.match(r'_feature_blocks\.\d+\.Block\d+_ConvB', key) for key in keys):
         return 'authors-nin'
     if f'{_PREFIX}0.0.weight' in keys:
@@ -145,15 +147,7 @@ def _weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return checkpoint
 
 
-def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:
-    return {
-        str(key).removeprefix('module.'): value
-        for key, value in state.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _from_authors(state: dict[str, Tensor], source: str) -> tuple[dict[str, Tensor], list[str]]:
+def _from_authors(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     nin = source == 'authors-nin'  # the others are AlexNets
     weights, unknown = {}, []
     for key, value in state.items():
@@ -164,7 +158,7 @@ def _from_authors(state: dict[str, Tensor], source: str) -> tuple[dict[str, Tens
             weights[name] = value
     if unknown:
         raise ValueError(f'format {source}: no place for {", ".join(unknown[:5])}')
-    return weights, []
+    return weights
 
 
 def _nin_name(key: str) -> str | None:
@@ -203,7 +197,7 @@ def _from_mmselfsup(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[s
 def _from_vissl(checkpoint: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
     try:
         model = checkpoint['classy_state_dict']['base_model']['model']
-        trunk, heads = _tensors(model['trunk']), _tensors(model.get('heads', {}))
+        trunk, heads = tensors_of(model['trunk']), tensors_of(model.get('heads', {}))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'format vissl: expected base_model, model and a trunk ({error})'

@@ -2,6 +2,8 @@ import re
 
 from torch import Tensor
 
+from mmrot.models import AlexNet
+
 # Blocks per stage → depth, and whether the blocks are bottlenecks.
 _RESNETS: dict[tuple[bool, tuple[int, ...]], int] = {
     (False, (2, 2, 2, 2)): 18,
@@ -10,7 +12,6 @@ _RESNETS: dict[tuple[bool, tuple[int, ...]], int] = {
     (True, (3, 4, 23, 3)): 101,
     (True, (3, 8, 36, 3)): 152,
 }
-_ALEXNET = ('conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'pool5', 'fc6', 'fc7')
 
 
 def network_config(backbone: dict[str, Tensor]) -> dict:
@@ -41,7 +42,7 @@ def network_config(backbone: dict[str, Tensor]) -> dict:
             norm_cfg=dict(type='BN') if 'block1.layer1.bn.weight' in backbone else None,
         )
     if 'conv1.conv.weight' in backbone:
-        last = max(_ALEXNET.index(key.partition('.')[0]) for key in backbone)
+        last = max(AlexNet.STAGES.index(key.partition('.')[0]) for key in backbone)
         return dict(
             type='mmrot.AlexNet',
             out_indices=(last,),

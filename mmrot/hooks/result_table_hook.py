@@ -42,7 +42,7 @@ class ResultTableHook(Hook):
 
     Args:
         tables (Sequence[dict]): The tables that the run fills. Each has
-            ``table``, a name of :func:`mmrot.evaluation.published_tables`;
+            ``table``, a name of ``mmrot/evaluation/published.json``;
             ``row``, the row of a pretrained backbone; ``random_row``, that of
             ``checkpoint=random``; and where it is not each stage in a column of
             its name, ``columns``, a dict from column to stage. The column

@@ -1,6 +1,5 @@
-#!/usr/bin/env bash
-# What the evaluations share; not to be called by itself.
-#   _eval.sh WHAT DEFAULT_CONFIG CHECKPOINT [GPUS] [CONFIG] [arguments of tools/train.py]
+# Sourced by the evaluations, which say NAME, WHAT they are and their DEFAULT_CONFIG:
+#   . _eval.sh NAME WHAT DEFAULT_CONFIG CHECKPOINT [GPUS] [CONFIG] [arguments of tools/train.py]
 set -euo pipefail
 benchmarks=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$benchmarks/../_python.sh"
