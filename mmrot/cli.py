@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.dist import is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner as MMEngineRunner
 
@@ -404,6 +405,8 @@ def build_runner(cfg: Config) -> MMEngineRunner:
 def one_line_errors() -> Iterator[list]:
     """Report what keeps a job from starting in one line, with exit status 1.
 
+    At the end of a distributed job that went well, leave its process group.
+
     Yields:
         list: Append the runner to it: errors after its first iteration keep
         their traceback. So do all with ``MMROT_TRACEBACK=1``.
@@ -420,3 +423,7 @@ def one_line_errors() -> Iterator[list]:
         rank = int(os.environ.get('RANK', 0))
         where = f' (rank {rank})' if rank else ''
         sys.exit(f'mmrot: error{where}: {text} [MMROT_TRACEBACK=1 shows where]')
+    # Threads of gloo that still hold tensors abort the interpreter when it ends;
+    # after an error other ranks may wait in a collective, which this would hang.
+    if is_distributed():
+        torch.distributed.destroy_process_group()

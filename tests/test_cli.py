@@ -168,6 +168,22 @@ def test_errors_of_a_running_job_keep_their_traceback():
         job()
 
 
+def test_a_job_that_went_well_leaves_its_process_group(tmp_path):
+    """Else threads of gloo now and then abort the process when it ends."""
+    store = f'file://{tmp_path / "store"}'
+    torch.distributed.init_process_group('gloo', init_method=store, world_size=1, rank=0)
+    try:
+        with pytest.raises(SystemExit), one_line_errors():
+            raise ValueError('another rank may wait for this one')
+        assert torch.distributed.is_initialized()
+        with one_line_errors():
+            pass
+        assert not torch.distributed.is_initialized()
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
 def snapshot(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
 
