@@ -1,6 +1,7 @@
 """What the command line tools share: arguments, configs, one-line errors."""
 
 import argparse
+import atexit
 import inspect
 import os
 import sys
@@ -423,7 +424,23 @@ def one_line_errors() -> Iterator[list]:
         rank = int(os.environ.get('RANK', 0))
         where = f' (rank {rank})' if rank else ''
         sys.exit(f'mmrot: error{where}: {text} [MMROT_TRACEBACK=1 shows where]')
-    # Threads of gloo that still hold tensors abort the interpreter when it ends;
-    # after an error other ranks may wait in a collective, which this would hang.
-    if is_distributed():
-        torch.distributed.destroy_process_group()
+    _leave_process_group()
+
+
+def _leave_process_group() -> None:
+    """End a distributed job that went well.
+
+    After an error other ranks may wait in a collective, which this would hang.
+    With gloo the process ends here: a thread of gloo that lets go of a tensor
+    while the interpreter shuts down aborts it, now and then, even behind
+    ``destroy_process_group``, since the wrapped model keeps the threads.
+    """
+    if not is_distributed():
+        return
+    gloo = torch.distributed.get_backend() == 'gloo'
+    torch.distributed.destroy_process_group()
+    if gloo:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -168,17 +168,25 @@ def test_errors_of_a_running_job_keep_their_traceback():
         job()
 
 
-def test_a_job_that_went_well_leaves_its_process_group(tmp_path):
-    """Else threads of gloo now and then abort the process when it ends."""
+def test_a_job_that_went_well_leaves_its_process_group(tmp_path, monkeypatch):
+    """Threads of gloo now and then abort a process that ends as usual."""
+    status = []
+    monkeypatch.setattr('os._exit', status.append)
+    monkeypatch.setattr('atexit._run_exitfuncs', lambda: status.append('exit functions'))
+    with one_line_errors():
+        pass
+    assert not status  # not distributed
     store = f'file://{tmp_path / "store"}'
     torch.distributed.init_process_group('gloo', init_method=store, world_size=1, rank=0)
     try:
         with pytest.raises(SystemExit), one_line_errors():
             raise ValueError('another rank may wait for this one')
         assert torch.distributed.is_initialized()
+        assert not status
         with one_line_errors():
             pass
         assert not torch.distributed.is_initialized()
+        assert status == ['exit functions', 0]
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

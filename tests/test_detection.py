@@ -13,12 +13,21 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 import mmrot
-from mmrot.converters import absorb_bn
+from mmrot.converters import absorb_bn, rescale
+from mmrot.converters.images import read_images
+from mmrot.evaluation.result_table import read_results
 from mmrot.hooks.load_backbone_hook import load_backbone, load_module
 from mmrot.models import AlexNet
 
 pytest.importorskip('mmdet')
 CONFIG = mmrot.config_path('benchmarks/detection/faster_rcnn_alexnet_voc07.py')
+ALEXNET = 'mmrot.AlexNet'
+# where layers of AlexNet go in the detector
+PLACES = {
+    'roi_head.bbox_head.shared_fcs.0.weight': 'fc6.fc.weight',
+    'roi_head.bbox_head.shared_fcs.1.weight': 'fc7.fc.weight',
+    'backbone.conv5.conv.weight': 'conv5.conv.weight',
+}
 FAST = mmrot.config_path('benchmarks/detection/fast_rcnn_alexnet_voc07.py')
 XML = """<annotation><folder>VOC2007</folder><filename>{name}.jpg</filename>
 <size><width>128</width><height>96</height><depth>3</depth></size>
@@ -91,31 +100,88 @@ def test_shared_layers_are_fc6_and_fc7(pretrained):
     assert boxes.shape == (3, 20 * 4)
 
 
+TINY = [
+    *('train_cfg.max_iters=2', 'train_cfg.val_interval=2'),
+    *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
+    *('test_dataloader.num_workers=0', 'default_hooks.logger.interval=1'),
+]
+SMALL = [
+    'train_dataloader.dataset.pipeline.2.scales=[(200,96),(200,128)]',
+    'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+]
+
+
+def trained_weights(work_dir: Path) -> dict[str, torch.Tensor]:
+    return torch.load(work_dir / 'iter_2.pth', weights_only=False)['state_dict']
+
+
 def test_two_iterations_and_a_test(voc, pretrained, tmp_path, run_tool):
-    options = [
-        *(f'data_root={voc}/', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2'),
-        'train_dataloader.dataset.pipeline.2.scales=[(200,96),(200,128)]',
-        *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
-        *('default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=2'),
-        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
-        'test_dataloader.num_workers=0',
-    ]
+    """What was absorbed before, and is not rescaled, is trained as it is."""
+    options = [f'data_root={voc}/', 'custom_hooks.0.rescale=0', *TINY, *SMALL]
     arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', pretrained[1]]
     run_tool('train', *arguments, '--cfg-options', *options)
     rows = [row for row in logged(tmp_path) if 'loss_rpn_cls' in row]
     assert len(rows) == 2
     assert all(0 < row['loss_cls'] < 30 for row in rows)
-    assert 0 <= logged(tmp_path)[-1]['pascal_voc/mAP'] <= 1
     source = torch.load(pretrained[1])['state_dict']
-    trained = torch.load(tmp_path / 'iter_2.pth', weights_only=False)['state_dict']
+    trained = trained_weights(tmp_path)
     assert torch.equal(trained['backbone.conv1.conv.weight'], source['conv1.conv.weight'])
-    for key, name in (
-        ('roi_head.bbox_head.shared_fcs.0.weight', 'fc6.fc.weight'),
-        ('roi_head.bbox_head.shared_fcs.1.weight', 'fc7.fc.weight'),
-        ('backbone.conv5.conv.weight', 'conv5.conv.weight'),
-    ):
+    for key, name in PLACES.items():
         moved = (trained[key] - source[name]).norm() / source[name].norm()
         assert 0 < moved < 0.05, key
+
+    metrics = logged(tmp_path)[-1]
+    table7, table8 = read_results(tmp_path)
+    assert (table7['table'], table7['row']) == ('table7', 'RotNet, Faster R-CNN')
+    assert (table7['data'], table7['images']) == (f'{voc.name}/VOC2007 test', 2)
+    assert table7['values'] == {'detection': pytest.approx(metrics['pascal_voc/mAP'] * 100)}
+    # the two images show nothing but a dog each
+    assert table8['values'] == {'dog': pytest.approx(metrics['pascal_voc/AP50/dog'] * 100)}
+    assert metrics['pascal_voc/AP50/dog'] == metrics['pascal_voc/mAP'] <= 1
+    assert (table7['iterations'], table7['epochs'], table7['batch_size']) == (2, None, 2)
+
+
+def test_batch_norm_is_absorbed_and_weights_are_rescaled(voc, pretrained, tmp_path, run_tool):
+    network, absorbed = pretrained
+    torch.save(network.state_dict(), tmp_path / 'with_bn.pth')
+    options = [f'data_root={voc}/', *TINY, *SMALL]
+    arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', tmp_path / 'with_bn.pth']
+    run_tool('train', *arguments, '--cfg-options', *options)
+    trained, source = trained_weights(tmp_path / 'work'), torch.load(absorbed)['state_dict']
+    images = read_images(
+        sorted(map(str, voc.glob('VOC2007/JPEGImages/00000[0-3].jpg'))), ALEXNET, 4
+    )
+    expected = rescale(source, images)
+    assert not torch.allclose(expected['conv1.conv.weight'], source['conv1.conv.weight'])
+    weight = trained['backbone.conv1.conv.weight']  # frozen in training
+    torch.testing.assert_close(weight, expected['conv1.conv.weight'])
+    for key, name in PLACES.items():
+        moved = (trained[key] - expected[name]).norm() / expected[name].norm()
+        assert 0 < moved < 0.05, key
+
+
+def test_random_rescaled(voc, tmp_path, run_tool):
+    """The same initialisation as random, with other scales."""
+    conv1 = {}
+    for name in ('random', 'random-rescaled'):
+        arguments = [CONFIG, '--work-dir', tmp_path / name, '--backbone', name]
+        options = [f'data_root={voc}/', 'randomness.seed=4', *TINY, *SMALL]
+        run_tool('train', *arguments, '--cfg-options', *options)
+        conv1[name] = trained_weights(tmp_path / name)['backbone.conv1.conv.weight']
+        row = read_results(tmp_path / name)[0]['row']
+        assert row == f'{name.replace("-", " ")}, Faster R-CNN'
+    ratio = conv1['random-rescaled'] / conv1['random']
+    assert ratio.std() / ratio.mean() < 1e-5
+    assert abs(ratio.mean() - 1) > 1e-3
+
+
+def test_random_rescaled_where_nothing_is_rescaled(voc, tmp_path, run_tool):
+    arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', 'random-rescaled']
+    with pytest.raises(SystemExit, match=r"does not rescale, expected 'random'"):
+        run_tool(
+            *('train', *arguments, '--cfg-options', f'data_root={voc}/'),
+            *('custom_hooks.0.rescale=0', *TINY, *SMALL),
+        )
 
 
 @pytest.fixture(scope='module')
@@ -134,41 +200,56 @@ def proposals(voc) -> Path:
     return voc
 
 
-def test_fast_rcnn_on_proposals(proposals, pretrained, tmp_path, run_tool):
-    options = [
-        *(f'data_root={proposals}/', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2'),
-        'train_dataloader.dataset.pipeline.3.transforms.0.scales=[(200,96),(200,128)]',
-        'val_dataloader.dataset.pipeline.2.transforms.0.scale=(200,96)',
-        *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
-        *('default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=9'),
-        'default_hooks.checkpoint.save_best=None',
-        'model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign',  # RoIPool needs a GPU
-    ]
+FAST_OPTIONS = [
+    'train_dataloader.dataset.pipeline.3.transforms.0.scales=[(200,96),(200,128)]',
+    'val_dataloader.dataset.pipeline.2.transforms.0.scale=(200,96)',
+    'default_hooks.checkpoint.interval=9',
+    'default_hooks.checkpoint.save_best=None',
+    'model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign',  # RoIPool needs a GPU
+]
+
+
+def test_fast_rcnn_on_proposals(proposals, pretrained, tmp_path, run_tool, capsys):
+    options = [f'data_root={proposals}/', *TINY, *FAST_OPTIONS]
     arguments = [FAST, '--work-dir', tmp_path, '--backbone', pretrained[1]]
     run_tool('train', *arguments, '--cfg-options', *options)
     rows = [row for row in logged(tmp_path) if 'loss_cls' in row]
     assert len(rows) == 2
     assert not any('rpn' in key for key in rows[0])
-    assert 0 <= logged(tmp_path)[-1]['pascal_voc/mAP'] <= 1
-
-    file = proposals / 'proposals/voc07_trainval.pkl'
-    content = mmengine.load(file)
-    mmengine.dump({key: content[key] for key in list(content)[:-1]}, tmp_path / 'fewer.pkl')
-    option = f'train_dataloader.dataset.proposal_file={tmp_path / "fewer.pkl"}'
-    with pytest.raises(SystemExit, match='error'):
-        run_tool('train', *arguments, '--cfg-options', *options, option)
+    table7, table8 = read_results(tmp_path)
+    assert (table7['row'], list(table8['values'])) == ('RotNet', ['dog'])
+    # Table 8 stands on its side: a line for each class, the published rows first
+    dog = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('│ dog'))
+    cells = [cell.strip() for cell in dog.strip('│').split('│')]
+    assert cells == ['dog', '63.9', '56.8', f'{table8["values"]["dog"]:.2f}']
 
 
-def test_batch_norm_that_was_not_absorbed(voc, pretrained, tmp_path, run_tool):
-    torch.save(pretrained[0].state_dict(), tmp_path / 'with_bn.pth')
-    with pytest.raises(
-        SystemExit, match=r'no place for .*conv1\.bn.*tools/convert\.py absorb-bn\?'
-    ):
+@pytest.mark.parametrize('broken', ['missing', 'fewer', 'others', 'list'])
+def test_proposals_that_do_not_fit(broken, proposals, pretrained, tmp_path, run_tool):
+    content = mmengine.load(proposals / 'proposals/voc07_trainval.pkl')
+    file = tmp_path / 'proposals.pkl'
+    content, message = {
+        'missing': (None, r'No such file.*proposals\.pkl'),
+        'fewer': (
+            {key: content[key] for key in list(content)[:-1]},
+            r'proposals\.pkl has no proposals for 1 of the 4 images .*000003\.jpg: it has 3',
+        ),
+        'others': (
+            {key.replace('0.', '9.'): value for key, value in content.items()},
+            r'proposals\.pkl has no proposals for 1 of the 4 images .*such as .*000009\.jpg',
+        ),
+        'list': ([1], r'proposals\.pkl: expected a dict from image to boxes'),
+    }[broken]
+    if content is not None:
+        mmengine.dump(content, file)
+    option = f'train_dataloader.dataset.proposal_file={file}'
+    arguments = [FAST, '--work-dir', tmp_path / 'work', '--backbone', pretrained[1]]
+    with pytest.raises(SystemExit, match=message):
         run_tool(
-            'train',
-            *(CONFIG, '--work-dir', tmp_path / 'work', '--backbone', tmp_path / 'with_bn.pth'),
-            *('--cfg-options', f'data_root={voc}/', 'train_dataloader.num_workers=0'),
+            *('train', *arguments, '--cfg-options', f'data_root={proposals}/'),
+            *(*TINY, *FAST_OPTIONS, option),
         )
+    assert not list(tmp_path.rglob('*.pth'))
 
 
 def test_fc6_of_another_size(pretrained):

@@ -1,3 +1,6 @@
+import re
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
@@ -65,3 +68,27 @@ def absorb_bn(state_dict: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Ten
     if not absorbed:
         raise ValueError('no batch norm among the weights: expected a network that has some')
     return out
+
+
+def norm_eps(checkpoint: dict[str, Any], source: str) -> float:
+    """Tell the eps of a checkpoint's batch norms, which its weights do not.
+
+    Args:
+        checkpoint (dict): With the text of its config in ``meta``, or without.
+            That config is code: it is searched, not run.
+        source (str): Where it comes from, for the error.
+
+    Returns:
+        float: PyTorch's default, 1e-5.
+
+    Raises:
+        ValueError: If the config has another eps.
+    """
+    text = str((checkpoint.get('meta') or {}).get('cfg', ''))
+    said = {float(x) for x in re.findall(r'\beps=([\d.eE+-]+)', text)}
+    if said - {1e-5}:
+        raise ValueError(
+            f'{source}: its config has eps={", ".join(map(str, sorted(said)))}; expected '
+            'tools/convert.py absorb-bn --eps with that of its batch norms'
+        )
+    return 1e-5

@@ -1,33 +1,27 @@
 """What tools/convert.py does with files: read, convert, verify, write."""
 
 import platform
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrot.checkpoint import load_checkpoint, sha256, split_backbone, state_dict_of
-from mmrot.config import config_path
 from mmrot.hooks.load_backbone_hook import load_backbone
 from mmrot.version import __version__
 
-from .absorb_bn import absorb_bn
+from .absorb_bn import absorb_bn, norm_eps
 from .export import export_backbone
 from .foreign import guess_format, import_rotnet
+from .images import list_images, read_images
 from .network import network_config
 from .rescale import rescale
-
-# The data that each network was pretrained on: size and normalisation of images.
-_DATA = {'mmrot.AlexNet': 'imagenet_224', 'mmrot.NIN': 'cifar10_32'}
 
 
 def convert_backbone(source: str, out: str, style: str = 'mmrot', trust: bool = False) -> Path:
@@ -80,15 +74,8 @@ def convert_absorb_bn(
     _check_out(out)
     checkpoint = load_checkpoint(source, trust=trust)
     state = state_dict_of(checkpoint, source)
-    # the config that a checkpoint carries is code: it is searched, not run
-    meta = checkpoint.get('meta') or {}
-    said = {float(x) for x in re.findall(r'\beps=([\d.eE+-]+)', str(meta.get('cfg', '')))}
-    if eps is None and said - {1e-5}:
-        raise ValueError(
-            f'{source}: its config has eps={", ".join(map(str, sorted(said)))}; expected --eps, '
-            'that of its batch norms'
-        )
-    eps = 1e-5 if eps is None else eps
+    if eps is None:
+        eps = norm_eps(checkpoint, source)
     before = build(split_backbone(state)[0])
     for module in before.modules():
         if isinstance(module, _BatchNorm):
@@ -132,7 +119,7 @@ def convert_rescale(
     _check_out(out)
     backbone, rest = split_backbone(_read(source, trust))
     before = build(backbone)
-    batch = read_images(images, network_config(backbone)['type'], count)
+    batch = read_images(list_images(images), network_config(backbone)['type'], count)
     weights = rescale(backbone, batch, seed=seed)
     _account(backbone, weights, rest)
     expected, got = before(batch)[-1], build(weights)(batch)[-1]
@@ -222,43 +209,6 @@ def build(backbone: dict[str, Tensor]) -> nn.Module:
         raise ValueError(f'no place in {config["type"]} for {", ".join(unknown[:5])}')
     network.eval()
     return network.requires_grad_(False)
-
-
-def read_images(folder: str, network: str, count: int) -> Tensor:
-    """Read photographs as a network was pretrained on them.
-
-    Args:
-        folder (str): Folder of photographs, nested folders included.
-        network (str): Its type: AlexNet takes 224×224 and ImageNet's
-            normalisation, NIN 32×32 and CIFAR-10's.
-        count (int): How many of them to take, spread evenly.
-
-    Returns:
-        Tensor: (N, 3, H, W), N at most ``count``.
-
-    Raises:
-        ValueError: If the network is another one, the folder has no images, or
-            ``count`` is below 1.
-    """
-    if count < 1:
-        raise ValueError(f'--count {count}: expected 1 or more')
-    if network not in _DATA:
-        raise ValueError(f'{network}: expected one of {", ".join(_DATA)}')
-    cfg = Config.fromfile(config_path(f'_base_/datasets/{_DATA[network]}.py'))
-    pipeline = [step for step in cfg.test_pipeline if 'LoadImage' not in step.type]
-    pipeline.insert(0, dict(type='mmpretrain.LoadImageFromFile'))
-    dataset = DATASETS.build(
-        dict(type='mmrot.ImageFolder', data_root=folder, split='all', pipeline=pipeline)
-    )
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
-    preprocessor = MODELS.build(
-        dict(
-            type='mmpretrain.ClsDataPreprocessor',
-            **{**cfg.data_preprocessor, 'to_rgb': True},  # files are read as BGR
-        )
-    )
-    images = torch.stack([dataset[int(index)]['inputs'] for index in chosen])
-    return preprocessor(dict(inputs=images))['inputs']
 
 
 def write_weights(weights: dict[str, Tensor], out: str, source: str, what: str) -> Path:

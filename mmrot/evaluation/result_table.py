@@ -14,8 +14,17 @@ from rich.text import Text
 # Shown where nothing was published, or nothing measured.
 NOT_PUBLISHED = '–'
 NOT_RUN = 'not run'
+# A table of more columns stands on its side.
+_WIDEST = 10
 # What the runs that are averaged have in common.
-_EXPERIMENT = ('checkpoint', 'config', 'epochs', 'samples_per_epoch', 'batch_size')
+_EXPERIMENT = (
+    'checkpoint',
+    'config',
+    'epochs',
+    'iterations',
+    'samples_per_epoch',
+    'batch_size',
+)
 
 
 @cache
@@ -170,25 +179,46 @@ class ResultTable:
             for name in names
         ]
 
+    def layout(self) -> tuple[list[str], list[list[str]]]:
+        """Lay out the whole table.
+
+        Returns:
+            tuple[list[str], list[list[str]]]: The header and the lines. A table
+            of many columns stands on its side: then a line is a column of the
+            source, and rows that were neither published nor measured have none.
+        """
+        kinds = ('published', 'measured')
+        if len(self.columns) <= _WIDEST:
+            header = [f'{column}, {kind}' for kind in kinds for column in self.columns]
+            return ['', *header], self.rows()
+        width = len(self.columns)
+        shown = {
+            'published': [row for row in self.rows() if row[0] in self.published['rows']],
+            'measured': [row for row in self.rows() if row[0] in self.measured],
+        }
+        header = [f'{row[0]}, {kind}' for kind in kinds for row in shown[kind]]
+        lines = [
+            [column, *(row[1 + i] for row in shown['published'])]
+            + [row[1 + width + i] for row in shown['measured']]
+            for i, column in enumerate(self.columns)
+        ]
+        return ['', *header], lines
+
     def to_markdown(self) -> str:
         """Write the table as Markdown, with its title as a paragraph."""
-        header = [
-            '',
-            *(f'{c}, published' for c in self.columns),
-            *(f'{c}, measured' for c in self.columns),
-        ]
-        lines = [header, ['---'] * len(header), *self.rows()]
+        header, lines = self.layout()
+        lines = [header, ['---'] * len(header), *lines]
         return '\n'.join([self.title, '', *(f'| {" | ".join(line)} |' for line in lines), ''])
 
     def to_rich(self) -> Table:
         """Draw the table for a terminal; measured rows are bold."""
+        header, lines = self.layout()
         table = Table(title=Text(self.title), title_justify='left')  # a name is no markup
         table.add_column('', overflow='fold')
-        for kind in ('published', 'measured'):
-            for column in self.columns:
-                table.add_column(f'{kind}\n{column}', justify='right')
-        for row in self.rows():
-            table.add_row(*map(Text, row), style='bold' if row[0] in self.measured else None)
+        for name in header[1:]:
+            table.add_column(Text(name.replace(', ', '\n')), justify='right')
+        for line in lines:
+            table.add_row(*map(Text, line), style='bold' if line[0] in self.measured else None)
         return table
 
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -7,9 +8,13 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmrot.checkpoint import load_checkpoint, sha256, split_backbone, state_dict_of
+from mmrot.converters import absorb_bn, network_config, rescale
+from mmrot.converters.absorb_bn import norm_eps
+from mmrot.converters.images import read_images
 from mmrot.registry import HOOKS
 
 _ORIGIN = 'backbone_origin'
+RANDOM, RANDOM_RESCALED = 'random', 'random-rescaled'
 
 
 def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: str) -> int:
@@ -114,13 +119,18 @@ class LoadBackboneHook(Hook):
 
     Args:
         checkpoint (str, optional): A checkpoint of pretraining as it is, or a
-            bare backbone; ``'random'`` asks for random initialisation by name.
-            ``--backbone`` of the tools fills it.
+            bare backbone; ``'random'`` asks for random initialisation by name,
+            ``'random-rescaled'`` for the same, rescaled. ``--backbone`` of the
+            tools fills it.
         trust (bool): Whether to unpickle anything that the file holds. A file
             can run any code then.
         elsewhere (dict[str, str], optional): Modules of the pretrained backbone
             that go to another place in the model, such as ``'fc6.fc'`` →
             ``'roi_head.bbox_head.shared_fcs.0'`` in a detector.
+        absorb_bn (bool): Whether to absorb the batch norms of a checkpoint that
+            has some, see :func:`mmrot.converters.absorb_bn`.
+        rescale (int): How many of the training images to rescale the weights on,
+            see :func:`mmrot.converters.rescale`; 0 leaves them as they are.
     """
 
     priority = 'VERY_LOW'
@@ -130,10 +140,14 @@ class LoadBackboneHook(Hook):
         checkpoint: str | None = None,
         trust: bool = False,
         elsewhere: dict[str, str] | None = None,
+        absorb_bn: bool = False,
+        rescale: int = 0,
     ) -> None:
         self.checkpoint = checkpoint
         self.trust = trust
         self.elsewhere = elsewhere or {}
+        self.absorb_bn = absorb_bn
+        self.rescale = rescale
         # where the backbone comes from: name of the file, and its hash
         self.origin: dict[str, str | None] | None = None
 
@@ -147,23 +161,56 @@ class LoadBackboneHook(Hook):
             return
         if not self.checkpoint:
             raise ValueError("--backbone: expected a file, or 'random' for random initialisation")
+        if self.checkpoint == RANDOM_RESCALED and not self.rescale:
+            raise ValueError(
+                f"--backbone {RANDOM_RESCALED}: this config does not rescale, expected '{RANDOM}'"
+            )
         self.origin = self._origin()
-        if self.checkpoint == 'random':
+        if self.checkpoint == RANDOM:
             print_log('The backbone keeps its random initialisation', logger='current')
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        checkpoint = load_checkpoint(self.checkpoint, trust=self.trust)
-        state = state_dict_of(checkpoint, self.checkpoint)
-        left = load_backbone(model.backbone, state, f'checkpoint {self.checkpoint}')
-        for source, target in self.elsewhere.items():
-            left -= load_module(
-                model.get_submodule(target), state, source, f'checkpoint {self.checkpoint}'
-            )
+        source = f'checkpoint {self.checkpoint}'
+        state = self._initial(model) if self.checkpoint == RANDOM_RESCALED else self._read()
+        if self.rescale:
+            state = self._rescale(state, runner)
+        left = load_backbone(model.backbone, state, source)
+        for name, target in self.elsewhere.items():
+            left -= load_module(model.get_submodule(target), state, name, source)
         print_log(
             f'Loaded every key of the backbone from {self.checkpoint}; {left} keys of stages '
             'behind it were left over',
             logger='current',
         )
+
+    def _read(self) -> dict[str, Tensor]:
+        """Read the checkpoint's backbone, without batch norm if that is asked for."""
+        checkpoint = load_checkpoint(self.checkpoint, trust=self.trust)
+        state, _ = split_backbone(state_dict_of(checkpoint, self.checkpoint))
+        if self.absorb_bn and any(key.endswith('running_mean') for key in state):
+            state = absorb_bn(state, norm_eps(checkpoint, self.checkpoint))
+            print_log('Absorbed the batch norms of the backbone', logger='current')
+        return state
+
+    def _initial(self, model: nn.Module) -> dict[str, Tensor]:
+        """Give the model's own weights the names that a pretrained backbone has."""
+        state = dict(model.backbone.state_dict())
+        for name, target in self.elsewhere.items():
+            module = model.get_submodule(target)
+            state.update({f'{name}.{key}': value for key, value in module.state_dict().items()})
+        return {key: value.cpu() for key, value in state.items()}
+
+    def _rescale(self, state: dict[str, Tensor], runner: Runner) -> dict[str, Tensor]:
+        """Rescale on images of the training data, once for all processes."""
+        rescaled = [state]
+        if is_main_process():
+            dataset = runner.train_dataloader.dataset
+            paths = [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+            images = read_images(paths, network_config(state)['type'], self.rescale)
+            rescaled = [rescale(state, images)]
+            print_log(f'Rescaled the weights on {len(images)} training images', logger='current')
+        broadcast_object_list(rescaled)
+        return rescaled[0]
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note where the backbone comes from."""
@@ -179,7 +226,8 @@ class LoadBackboneHook(Hook):
         self.origin = (checkpoint.get('meta') or {}).get(_ORIGIN)
         if runner._resume and self.origin and self.checkpoint:
             asked = self._origin()
-            if asked['sha256'] != self.origin['sha256']:
+            key = 'sha256' if asked['sha256'] else 'file'
+            if asked[key] != self.origin[key]:
                 raise ValueError(
                     f'--backbone {self.checkpoint}: the training in {runner.work_dir} began from '
                     f'{self.origin["file"]}; expected another --work-dir'

@@ -3,8 +3,9 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.datasets import CustomDataset
 from torch.utils.data import Dataset
 
@@ -23,12 +24,24 @@ from mmrot.evaluation.result_table import (
     read_results,
     write_results,
 )
+from mmrot.models import LayerProbes
 from mmrot.registry import HOOKS
 
-from .load_backbone_hook import LoadBackboneHook
+from .load_backbone_hook import RANDOM, RANDOM_RESCALED, LoadBackboneHook
 
-_PACKAGES = ('torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain')
+_PACKAGES = (
+    'torch',
+    'onedl-mmengine',
+    'onedl-mmcv',
+    'onedl-mmpretrain',
+    'onedl-mmdetection',
+    'onedl-mmsegmentation',
+)
+# Which row of a table a backbone that was not pretrained fills.
+_ROWS = {RANDOM: 'random_row', RANDOM_RESCALED: 'random_rescaled_row'}
 _NUM_PER_CLASS = 'num_per_class'
+# Whose data sets are told apart by their folders.
+_BY_FOLDER = ('mmdet.', 'mmseg.', 'mmrot.detection')
 
 
 @HOOKS.register_module()
@@ -42,12 +55,18 @@ class ResultTableHook(Hook):
 
     Args:
         tables (Sequence[dict]): The tables that the run fills. Each has
-            ``table``, a name of ``mmrot/evaluation/published.json``;
-            ``row``, the row of a pretrained backbone; ``random_row``, that of
-            ``checkpoint=random``; and where it is not each stage in a column of
-            its name, ``columns``, a dict from column to stage. The column
-            ``'num_per_class'`` stands for that number of the training data,
-            :class:`mmrot.PerClassSubset`.
+            ``table``, a name of ``mmrot/evaluation/published.json``; ``row``, the
+            row of a pretrained backbone; ``random_row``, that of
+            ``checkpoint=random``, and where weights are rescaled
+            ``random_rescaled_row``. What fills the columns:
+
+            - of probes nothing, each stage has a column of its name; or
+              ``columns``, a dict from column to stage. The column
+              ``'num_per_class'`` stands for that number of the training data,
+              :class:`mmrot.PerClassSubset`;
+            - else ``metrics``, a dict from column to metric; ``classes``, the
+              beginning of the metrics whose columns have the rest of their names;
+              ``scale``, a factor for both, 100 for percent.
 
     Raises:
         ValueError: If there is no such table or column.
@@ -56,7 +75,8 @@ class ResultTableHook(Hook):
     def __init__(self, tables: Sequence[dict[str, Any]]) -> None:
         for entry in tables:
             columns = published_table(entry['table'])['columns']
-            unknown = set(entry.get('columns', ())) - {*columns, _NUM_PER_CLASS}
+            named = {*entry.get('columns', ()), *entry.get('metrics', ())}
+            unknown = named - {*columns, _NUM_PER_CLASS}
             if unknown:
                 raise ValueError(
                     f'columns {", ".join(sorted(unknown))} of {entry["table"]}: '
@@ -84,15 +104,19 @@ class ResultTableHook(Hook):
                     '--work-dir'
                 )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if isinstance(getattr(model, 'head', None), LayerProbes):
+            self._check_probes(runner, model.head)
+
+    def _check_probes(self, runner: Runner, head: LayerProbes) -> None:
         for entry in self.tables:
             wanted = entry.get('columns', {})
             if _NUM_PER_CLASS in wanted and self.num_per_class is None:
                 raise ValueError(f'{entry["table"]}: expected training data mmrot.PerClassSubset')
-            missing = set(wanted.values()) - set(model.head.probes)
+            missing = set(wanted.values()) - set(head.probes)
             if missing:
                 raise ValueError(
                     f'{entry["table"]} wants a probe of {", ".join(sorted(missing))}: there are '
-                    f'{", ".join(model.head.probes)}; set custom_hooks'
+                    f'{", ".join(head.probes)}; set custom_hooks'
                 )
         loader = runner.train_dataloader
         if len(loader.sampler) % loader.batch_size == 1 and not loader.drop_last:
@@ -125,9 +149,10 @@ class ResultTableHook(Hook):
             runner,
             self.metrics,
             runner.val_loop.dataloader.dataset,
-            epochs=runner.epoch,
+            epochs=runner.epoch if isinstance(runner.train_loop, EpochBasedTrainLoop) else None,
+            iterations=runner.iter,
             samples_per_epoch=len(train.dataset),
-            batch_size=train.batch_size * get_world_size(),
+            batch_size=runner.cfg.train_dataloader.batch_size * get_world_size(),
             seconds_since_start=round(time.time() - self.start),
         )
         write_results(records, work_dir)
@@ -158,7 +183,7 @@ class ResultTableHook(Hook):
         return [
             dict(
                 table=entry['table'],
-                row=entry['random_row' if origin.get('file') == 'random' else 'row'],
+                row=entry[_ROWS.get(origin.get('file'), 'row')],
                 values=self._values(entry, metrics),
                 data=data,
                 images=images,
@@ -170,7 +195,7 @@ class ResultTableHook(Hook):
                 processes=get_world_size(),
                 device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
                 machine=f'{platform.system()} {platform.machine()}',
-                versions={name: version(name) for name in _PACKAGES},
+                versions=_versions(),
                 date=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
                 command=shlex.join(sys.argv),
             )
@@ -179,6 +204,14 @@ class ResultTableHook(Hook):
 
     def _values(self, entry: dict[str, Any], metrics: dict[str, float]) -> dict[str, float]:
         """Pick the accuracies that fill the columns of a table."""
+        if 'metrics' in entry or 'classes' in entry:
+            scale, prefix = entry.get('scale', 1), entry.get('classes')
+            wanted = {column: metrics[name] for column, name in entry.get('metrics', {}).items()}
+            if prefix is not None:
+                wanted |= {
+                    k.removeprefix(prefix): metrics[k] for k in metrics if k.startswith(prefix)
+                }
+            return {column: value * scale for column, value in wanted.items()}
         if 'columns' not in entry:
             stages = [key.removesuffix('/top1') for key in metrics if key.endswith('/top1')]
             return {stage: metrics[f'{stage}/top1'] for stage in stages if stage != 'best'}
@@ -188,6 +221,14 @@ class ResultTableHook(Hook):
             ]
             for column, stage in entry['columns'].items()
         }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # mmdet and mmseg are optional
+            found[name] = version(name)
+    return found
 
 
 def _origin(runner: Runner) -> dict[str, str | None] | None:
@@ -203,12 +244,26 @@ def data_name(dataset: Dataset) -> tuple[str, int]:
         dataset (Dataset): Images, or a wrapper with a ``dataset``.
 
     Returns:
-        tuple[str, int]: The folder's name of a folder of images per class, the
-        class's name of any other data set; and how many images there are.
+        tuple[str, int]: The folder's name of a folder of images per class; the
+        folder and the split of data for detection or segmentation; the class's
+        name of any other data set; and how many images there are.
     """
     images = len(dataset)
     while hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
     if type(dataset) is CustomDataset:
         return Path(dataset.data_root or dataset.img_prefix).resolve().name, images
+    if type(dataset).__module__.startswith(_BY_FOLDER) and dataset.data_root:
+        return _name_by_folder(dataset), images
     return type(dataset).__name__, images
+
+
+def _name_by_folder(dataset: Dataset) -> str:
+    """Name a data set of mmdet or mmseg, such as 'VOCdevkit/VOC2007 test'."""
+    root = Path(dataset.data_root).resolve()
+    folder = root.name
+    if sub := dataset.data_prefix.get('sub_data_root'):
+        folder += f'/{Path(sub).name}'
+    if dataset.ann_file:
+        return f'{folder} {Path(dataset.ann_file).stem}'
+    return f'{folder} {Path(dataset.data_prefix["img_path"]).name}'

@@ -15,9 +15,9 @@ from mmrot.converters.convert import (
     convert_backbone,
     convert_import,
     convert_rescale,
-    read_images,
     write_weights,
 )
+from mmrot.converters.images import list_images, read_images
 from mmrot.models import NIN
 
 
@@ -53,7 +53,7 @@ def test_absorbed_then_rescaled(pretrained, photo_folder, tmp_path):
     assert 'head.fc.weight' in state  # the whole model, without its norms
     assert not any('.bn.' in key for key in state)
     rescaled = convert_rescale(str(absorbed), str(tmp_path / 'r.pth'), str(photo_folder), count=5)
-    images = read_images(str(photo_folder), 'mmrot.NIN', 5)
+    images = read_images(list_images(str(photo_folder)), 'mmrot.NIN', 5)
     source = load_checkpoint(pretrained)['state_dict']
     before = build({k[9:]: v for k, v in source.items() if k.startswith('backbone.')})(images)[-1]
     after = build(load_checkpoint(rescaled)['state_dict'])(images)[-1]
@@ -69,14 +69,14 @@ def test_images_as_the_network_was_pretrained_on_them(tmp_path):
     colour = np.zeros((40, 60, 3), np.uint8)
     colour[:] = (113.9, 123.0, 125.3 + 63)  # BGR: red is one deviation above the mean
     cv2.imwrite(str(tmp_path / 'a.png'), colour)
-    images = read_images(str(tmp_path), 'mmrot.NIN', 64)
+    images = read_images(list_images(str(tmp_path)), 'mmrot.NIN', 64)
     assert images.shape == (1, 3, 32, 32)
     torch.testing.assert_close(
         images.mean((0, 2, 3)), torch.tensor([1.0, 0.0, 0.0]), atol=0.02, rtol=0
     )
-    assert read_images(str(tmp_path), 'mmrot.AlexNet', 1).shape == (1, 3, 224, 224)
+    assert read_images(list_images(str(tmp_path)), 'mmrot.AlexNet', 1).shape == (1, 3, 224, 224)
     with pytest.raises(ValueError, match=r'mmpretrain\.ResNet: expected one of mmrot\.AlexNet'):
-        read_images(str(tmp_path), 'mmpretrain.ResNet', 1)
+        read_images(list_images(str(tmp_path)), 'mmpretrain.ResNet', 1)
 
 
 def test_imported_checkpoints_serve_the_probes_and_the_tools(tmp_path, run_tool, capsys):
@@ -159,4 +159,4 @@ def test_errors_name_the_file(tmp_path, run_tool, photo_folder):
     with pytest.raises(SystemExit, match=r'number\.pth: expected a RotNet of .* found 3'):
         run_tool('convert', 'import', tmp_path / 'number.pth', tmp_path / 'out.pth')
     with pytest.raises(ValueError, match='--count 0: expected 1 or more'):
-        read_images(str(photo_folder), 'mmrot.NIN', 0)
+        read_images(list_images(str(photo_folder)), 'mmrot.NIN', 0)

@@ -52,11 +52,11 @@ def test_published_and_measured_stand_side_by_side():
         '|  | conv4, published | conv5, published | conv4, measured | conv5, measured |'
     )
     assert '| RotNet | 50.0 | 43.8 | 40.00 | 30.50 |' in lines
-    assert [column.header for column in table.to_rich().columns][1:] == [
-        'published\nconv4',
-        'published\nconv5',
-        'measured\nconv4',
-        'measured\nconv5',
+    assert [str(column.header) for column in table.to_rich().columns][1:] == [
+        'conv4\npublished',
+        'conv5\npublished',
+        'conv4\nmeasured',
+        'conv5\nmeasured',
     ]
 
 

@@ -10,12 +10,13 @@ usage() {
     cat <<END
 $what
 usage: $name CHECKPOINT [GPUS] [CONFIG] [ARGS...]
-  CHECKPOINT  a checkpoint of pretraining as it is, a bare backbone, or 'random'
+  CHECKPOINT  a checkpoint of pretraining as it is, a bare backbone, or 'random';
+              'random-rescaled' where the config rescales
   GPUS        processes, one GPU each; without a GPU they run on the CPU (default 1)
-  CONFIG      default: configs/benchmarks/classification/$default
+  CONFIG      default: configs/benchmarks/$default
   ARGS        of tools/train.py, such as
                 --cfg-options data_root=/data/imagenet randomness.seed=0
-                --labelled-folder DIR   photos in DIR/{train,val}/<class>/ instead
+${usage_args:-                --labelled-folder DIR   photos in DIR/{train,val\}/<class>/ instead}
                 --work-dir DIR          default: work_dirs/<config>/<checkpoint>[_seed<N>]
                 --resume                go on where a run stopped
 Ends with the table of the source, the measured row beside the published one, and
@@ -32,7 +33,7 @@ if [ $# -lt 1 ] || [[ $1 == --* ]]; then
     exit 2
 fi
 
-checkpoint=$1 gpus=1 config=$benchmarks/../../configs/benchmarks/classification/$default
+checkpoint=$1 gpus=1 config=$benchmarks/../../configs/benchmarks/$default
 shift
 if [ $# -gt 0 ] && [[ $1 != --* ]]; then
     gpus=$1
@@ -42,7 +43,7 @@ if [ $# -gt 0 ] && [[ $1 != --* ]]; then
     config=$1
     shift
 fi
-[ "$checkpoint" = random ] || [ -f "$checkpoint" ] || [[ $checkpoint == *://* ]] ||
+[[ $checkpoint == random || $checkpoint == random-rescaled ]] || [ -f "$checkpoint" ] || [[ $checkpoint == *://* ]] ||
     die "CHECKPOINT=$checkpoint: expected a file, or 'random'"
 [ -f "$config" ] || die "CONFIG=$config: no such file"
 

@@ -3,7 +3,7 @@
 usage_more="One run for each K, in WORK_DIR/<K>per_class: 5000, 1000, 400, 100 and 20, or the one of
   --cfg-options train_dataloader.dataset.num_per_class=K; all together in WORK_DIR/table.json and table.md."
 . "$(dirname "$0")/_eval.sh" "$0" "RotNet + conv with K labelled images per class, CIFAR-10 (figure 5b)." \
-    nin4_semi_supervised_cifar10.py "$@"
+    classification/nin4_semi_supervised_cifar10.py "$@"
 option=train_dataloader.dataset.num_per_class
 counts="5000 1000 400 100 20" # what cannot be had fails first
 for arg in "${args[@]}"; do

@@ -1,18 +1,18 @@
 """Fast R-CNN on AlexNet, VOC 2007, as the paper ran it (Table 7, Girshick 2015).
 
-    python tools/convert.py absorb-bn PRETRAINED.pth weights/absorbed.pth
-    python tools/convert.py rescale weights/absorbed-*.pth weights/rescaled.pth --images PHOTOS
     for split in trainval test; do
         python tools/selective_search.py data/VOCdevkit/VOC2007 $split \\
             data/VOCdevkit/proposals/voc07_$split.pkl
     done
-    tools/dist_train.sh configs/benchmarks/detection/fast_rcnn_alexnet_voc07.py 1 \\
-        --backbone weights/rescaled-*.pth
+    tools/benchmarks/detection.sh PRETRAINED.pth 1 \\
+        configs/benchmarks/detection/fast_rcnn_alexnet_voc07.py
 
-``--backbone random`` is the control. 1 GPU × 2 images of 64 regions, 40,000
-iterations; RoI pooling to 6×6 on conv5, fc6 and fc7 of the pretrained network;
-multi-scale training, single-scale testing, 11-point mAP. RoI pooling needs a
-GPU; ``model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign`` does not.
+Batch norm is absorbed and the weights are rescaled before training. ``random``
+and ``random-rescaled`` in place of the checkpoint are the controls. 1 GPU × 2
+images of 64 regions, 40,000 iterations; RoI pooling to 6×6 on conv5, fc6 and
+fc7 of the pretrained network; multi-scale training, single-scale testing,
+11-point mAP. RoI pooling needs a GPU;
+``model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign`` does not.
 
 Published: RotNet 54.4, random 43.4, random rescaled 45.6 % mAP. With this code:
 not run.
@@ -68,3 +68,27 @@ val_dataloader = dict(
     dataset=dict(proposal_file='proposals/voc07_test.pkl', pipeline=test_pipeline)
 )
 test_dataloader = val_dataloader
+custom_hooks = [
+    {{_base_.load_backbone}},
+    dict(
+        type='mmrot.ResultTableHook',
+        tables=[
+            dict(
+                table='table7',
+                row='RotNet',
+                random_row='random',
+                random_rescaled_row='random rescaled',
+                metrics={'detection': 'pascal_voc/mAP'},
+                scale=100,
+            ),
+            dict(
+                table='table8',
+                row='RotNet',
+                random_row='random',
+                random_rescaled_row='random rescaled',
+                classes='pascal_voc/AP50/',
+                scale=100,
+            ),
+        ],
+    ),
+]

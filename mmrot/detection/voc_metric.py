@@ -1,0 +1,57 @@
+from mmdet.evaluation import VOCMetric as MMDetVOCMetric
+from mmdet.evaluation import eval_map
+from mmengine.logging import MMLogger
+
+from mmrot.registry import METRICS
+
+
+@METRICS.register_module()
+class VOCMetric(MMDetVOCMetric):
+    """mmdet's VOC metric, which reports the average precision of each class too.
+
+    Args:
+        **kwargs: The arguments of mmdet's ``VOCMetric``.
+
+    Raises:
+        ValueError: If the metric is not ``'mAP'``, or by ranges of scales.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if self.metric != 'mAP' or self.scale_ranges is not None:
+            raise ValueError(
+                f"metric={self.metric!r}, scale_ranges={self.scale_ranges}: expected 'mAP', None"
+            )
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Average the precision over recalls, for each class.
+
+        Args:
+            results (list): Of each image, its annotations and its detections.
+
+        Returns:
+            dict[str, float]: Between 0 and 1: ``mAP``, the mean over the overlaps
+            that are asked for; for each overlap such as 0.5, ``AP50``, and
+            ``AP50/<class>`` of every class that has objects.
+        """
+        annotations, detections = zip(*results, strict=True)
+        classes = self.dataset_meta['classes']
+        metrics = {}
+        means = []
+        for overlap in self.iou_thrs:
+            mean, per_class = eval_map(
+                detections,
+                annotations,
+                iou_thr=overlap,
+                dataset=classes,
+                logger=MMLogger.get_current_instance(),
+                eval_mode=self.eval_mode,
+                use_legacy_coordinate=True,  # as VOC's own code counts pixels
+            )
+            means.append(mean)
+            name = f'AP{overlap * 100:02.0f}'
+            metrics[name] = mean
+            for label, result in zip(classes, per_class, strict=True):
+                if result['num_gts'] > 0:
+                    metrics[f'{name}/{label}'] = float(result['ap'])
+        return {'mAP': sum(means) / len(means), **metrics}
