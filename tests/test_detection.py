@@ -1,6 +1,10 @@
 """Detection with AlexNet: where fc6 and fc7 go, and training on a tiny VOC."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -8,18 +12,21 @@ import mmengine
 import numpy as np
 import pytest
 import torch
-from conftest import logged
+from conftest import ROOT, logged
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 import mmrot
 from mmrot.converters import absorb_bn, rescale
 from mmrot.converters.images import read_images
-from mmrot.evaluation.result_table import read_results
+from mmrot.evaluation.result_table import published_table, read_results
 from mmrot.hooks.load_backbone_hook import load_backbone, load_module
-from mmrot.models import AlexNet
+from mmrot.models import AlexNet, ResNet
 
 pytest.importorskip('mmdet')
+from mmdet.datasets import CocoDataset
+
+COCO_CLASSES = CocoDataset.METAINFO['classes']
 CONFIG = mmrot.config_path('benchmarks/detection/faster_rcnn_alexnet_voc07.py')
 ALEXNET = 'mmrot.AlexNet'
 # where layers of AlexNet go in the detector
@@ -28,6 +35,8 @@ PLACES = {
     'roi_head.bbox_head.shared_fcs.1.weight': 'fc7.fc.weight',
     'backbone.conv5.conv.weight': 'conv5.conv.weight',
 }
+C4 = mmrot.config_path('benchmarks/detection/faster_rcnn_r50_c4_24k_voc0712.py')
+MASK = mmrot.config_path('benchmarks/detection/mask_rcnn_r50_fpn_1x_coco.py')
 FAST = mmrot.config_path('benchmarks/detection/fast_rcnn_alexnet_voc07.py')
 XML = """<annotation><folder>VOC2007</folder><filename>{name}.jpg</filename>
 <size><width>128</width><height>96</height><depth>3</depth></size>
@@ -148,10 +157,8 @@ def test_batch_norm_is_absorbed_and_weights_are_rescaled(voc, pretrained, tmp_pa
     arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', tmp_path / 'with_bn.pth']
     run_tool('train', *arguments, '--cfg-options', *options)
     trained, source = trained_weights(tmp_path / 'work'), torch.load(absorbed)['state_dict']
-    images = read_images(
-        sorted(map(str, voc.glob('VOC2007/JPEGImages/00000[0-3].jpg'))), ALEXNET, 4
-    )
-    expected = rescale(source, images)
+    photos = sorted(str(path) for path in voc.glob('VOC2007/JPEGImages/00000[0-3].jpg'))
+    expected = rescale(source, read_images(photos, ALEXNET, 4))
     assert not torch.allclose(expected['conv1.conv.weight'], source['conv1.conv.weight'])
     weight = trained['backbone.conv1.conv.weight']  # frozen in training
     torch.testing.assert_close(weight, expected['conv1.conv.weight'])
@@ -250,6 +257,157 @@ def test_proposals_that_do_not_fit(broken, proposals, pretrained, tmp_path, run_
             *(*TINY, *FAST_OPTIONS, option),
         )
     assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_an_image_that_does_not_decode(voc, tmp_path, run_tool):
+    root = tmp_path / 'VOCdevkit'
+    shutil.copytree(voc, root)
+    photo = root / 'VOC2007/JPEGImages/000004.jpg'  # a test image
+    photo.write_bytes(photo.read_bytes()[:100])
+    arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', 'random']
+    with pytest.raises((SystemExit, AssertionError), match=r'failed to load image: .*000004\.jpg'):
+        run_tool('train', *arguments, '--cfg-options', f'data_root={root}/', *TINY, *SMALL)
+    assert not (tmp_path / 'work/results.json').exists()
+
+
+@pytest.fixture(scope='module')
+def resnet(tmp_path_factory) -> Path:
+    """A pretraining checkpoint of a ResNet-50."""
+    torch.manual_seed(0)
+    network = ResNet(50)
+    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
+    path = tmp_path_factory.mktemp('weights') / 'resnet50.pth'
+    torch.save({'state_dict': {**state, 'head.fc.weight': torch.rand(4, 2048)}}, path)
+    return path
+
+
+C4_OPTIONS = [
+    'model.roi_head.bbox_roi_extractor.roi_layer.output_size=4',
+    'model.roi_head.bbox_head.roi_feat_size=2',
+    *('model.train_cfg.rcnn.sampler.num=8', 'model.test_cfg.rpn.max_per_img=8'),
+    'optim_wrapper.optimizer.lr=0.0002',
+    'train_dataloader.dataset.datasets.0.pipeline.2.scales=[(200,64),(200,96)]',
+    'train_dataloader.dataset.datasets.1.pipeline.2.scales=[(200,64),(200,96)]',
+    'val_dataloader.dataset.pipeline.1.scale=(200,64)',
+]
+
+
+def test_faster_rcnn_c4(voc, resnet, tmp_path, run_tool):
+    """Trained on VOC 2007 and 2012; the checkpoint's layer4 goes to the head."""
+    root = tmp_path / 'VOCdevkit'
+    shutil.copytree(voc, root)
+    shutil.copytree(voc / 'VOC2007', root / 'VOC2012')
+    arguments = [C4, '--work-dir', tmp_path / 'work', '--backbone', resnet]
+    run_tool('train', *arguments, '--cfg-options', f'data_root={root}/', *TINY, *C4_OPTIONS)
+    trained = trained_weights(tmp_path / 'work')
+    source = torch.load(resnet)['state_dict']
+    for key, name in (
+        ('backbone.conv1.weight', 'conv1.weight'),
+        ('backbone.layer3.5.conv2.weight', 'layer3.5.conv2.weight'),
+        ('roi_head.shared_head.layer4.2.conv3.weight', 'layer4.2.conv3.weight'),
+    ):
+        moved = (trained[key] - source[f'backbone.{name}']).norm() / trained[key].norm()
+        assert 0 < moved < 0.05, key
+    assert not any(key.startswith('backbone.layer4') for key in trained)
+    assert trained['roi_head.shared_head.extra_norm.num_batches_tracked'] == 2
+    (record,) = read_results(tmp_path / 'work')
+    metrics = logged(tmp_path / 'work')[-1]
+    assert record['values'] == {'AP50': pytest.approx(metrics['pascal_voc/AP50'] * 100)}
+    assert record['samples_per_epoch'] == 8
+
+
+@pytest.fixture(scope='module')
+def coco(voc, tmp_path_factory) -> Path:
+    """COCO in its layout, of the same images, with the squares as masks."""
+    root = tmp_path_factory.mktemp('coco')
+    (root / 'annotations').mkdir()
+    for split, name in (('train2017', 'trainval'), ('val2017', 'test')):
+        (root / split).mkdir()
+        images, annotations = [], []
+        for line in (voc / f'VOC2007/ImageSets/Main/{name}.txt').read_text().split():
+            shutil.copy(voc / f'VOC2007/JPEGImages/{line}.jpg', root / split)
+            xml = (voc / f'VOC2007/Annotations/{line}.xml').read_text()
+            x, y = (int(re.search(f'<{key}>(\\d+)', xml)[1]) for key in ('xmin', 'ymin'))
+            images.append(
+                {'id': int(line), 'file_name': f'{line}.jpg', 'width': 128, 'height': 96}
+            )
+            annotations.append(
+                {
+                    'id': len(annotations) + 1,
+                    'image_id': int(line),
+                    'category_id': COCO_CLASSES.index('dog') + 1,
+                    'bbox': [x, y, 45, 45],
+                    'area': 45 * 45,
+                    'iscrowd': 0,
+                    'segmentation': [[x, y, x + 45, y, x + 45, y + 45, x, y + 45]],
+                }
+            )
+        content = {'images': images, 'annotations': annotations}
+        content['categories'] = [
+            {'id': index + 1, 'name': name} for index, name in enumerate(COCO_CLASSES)
+        ]
+        mmengine.dump(content, root / f'annotations/instances_{split}.json')
+    return root
+
+
+def test_mask_rcnn(coco, resnet, tmp_path, run_tool):
+    arguments = [MASK, '--work-dir', tmp_path, '--backbone', resnet]
+    run_tool(
+        *('train', *arguments, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
+        *('train_cfg.max_epochs=1', 'optim_wrapper.optimizer.lr=0.0002'),
+        *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rpn.max_per_img=16'),
+        *('model.test_cfg.rcnn.score_thr=0', 'model.test_cfg.rcnn.max_per_img=8'),
+        'train_dataloader.dataset.pipeline.2.scales=[(200,96),(200,128)]',
+        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+    )
+    rows = [row for row in logged(tmp_path) if 'loss_mask' in row]
+    assert len(rows) == 2  # 4 images by 2
+    trained = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
+    source = torch.load(resnet)['state_dict']
+    weight = trained['backbone.layer4.2.conv3.weight']
+    moved = (weight - source['backbone.layer4.2.conv3.weight']).norm() / weight.norm()
+    assert 0 < moved < 0.05
+    for key in ('neck.fpn_convs.0.bn', 'roi_head.bbox_head.shared_convs.3.bn'):
+        assert trained[f'{key}.num_batches_tracked'] == 2
+    (record,) = read_results(tmp_path)
+    assert list(record['values']) == published_table('resnet50_coco')['columns']
+    assert (record['data'], record['images']) == (f'{coco.name} instances_val2017', 2)
+    assert all(0 <= value <= 100 for value in record['values'].values())
+
+
+def test_a_coco_run_that_detects_nothing(coco, tmp_path, run_tool, capsys):
+    """mmdet's metric then reports nothing, and the run still ends with a table."""
+    run_tool(
+        *('train', MASK, '--work-dir', tmp_path, '--backbone', 'random'),
+        *('--cfg-options', f'data_root={coco}/', *TINY[2:], 'train_cfg.max_epochs=1'),
+        *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rcnn.score_thr=1'),
+        'train_dataloader.dataset.pipeline.2.scales=[(200,96)]',
+        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+    )
+    assert read_results(tmp_path)[0]['values'] == {}
+    assert 'Not measured: coco/bbox_mAP, ' in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_the_command_with_two_processes(voc, pretrained, tmp_path):
+    """Each takes half of the images, and both know the one result."""
+    run = subprocess.run(
+        [
+            *(ROOT / 'tools/benchmarks/detection.sh', pretrained[1], '2', CONFIG),
+            *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL),
+            'train_dataloader.batch_size=1',
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29871', 'PYTHONWARNINGS': 'ignore'},
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count('Rescaled the weights on 4 training images') == 1
+    table7, _ = read_results(tmp_path)
+    assert (table7['processes'], table7['batch_size'], table7['images']) == (2, 2, 2)
+    assert table7['checkpoint'] == str(pretrained[1])
+    assert f'{table7["values"]["detection"]:.2f}' in run.stdout
+    assert '54.40' in run.stdout  # the published one
 
 
 def test_fc6_of_another_size(pretrained):

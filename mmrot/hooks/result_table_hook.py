@@ -206,7 +206,11 @@ class ResultTableHook(Hook):
         """Pick the accuracies that fill the columns of a table."""
         if 'metrics' in entry or 'classes' in entry:
             scale, prefix = entry.get('scale', 1), entry.get('classes')
-            wanted = {column: metrics[name] for column, name in entry.get('metrics', {}).items()}
+            names = entry.get('metrics', {})
+            missing = [name for name in names.values() if name not in metrics]
+            if missing:  # mmdet's COCO metric gives none where nothing was detected
+                print_log(f'Not measured: {", ".join(missing)}', logger='current')
+            wanted = {c: metrics[name] for c, name in names.items() if name in metrics}
             if prefix is not None:
                 wanted |= {
                     k.removeprefix(prefix): metrics[k] for k in metrics if k.startswith(prefix)

@@ -40,6 +40,14 @@ def test_published_numbers_of_the_paper():
         published_table('table55')
 
 
+def test_published_detection():
+    rows = published_table('table8')['rows']
+    mean = sum(rows['RotNet']) / 20
+    column = published_table('table7')['columns'].index('detection')
+    assert mean == pytest.approx(published_table('table7')['rows']['RotNet'][column], abs=0.05)
+    assert published_table('resnet50_coco')['rows']['RotNet'][:2] == [37.9, 56.5]
+
+
 def test_published_and_measured_stand_side_by_side():
     table = ResultTable([record()])
     rows = {row[0]: row[1:] for row in table.rows()}
@@ -118,3 +126,15 @@ def test_names_are_no_markup():
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(ResultTable([record(data='photos [raw] [/x]')]).to_rich())
     assert 'measured on photos [raw] [/x] (369 images)' in console.export_text()
+
+
+def test_a_table_of_many_columns_stands_on_its_side():
+    """One line for each class; of rows that were not measured only what is published."""
+    table = ResultTable([record(table='table8', row='random', values={'dog': 1.5, 'raccoon': 2})])
+    header, lines = table.layout()
+    assert header == ['', 'ImageNet labels, published', 'RotNet, published', 'random, measured']
+    assert len(lines) == 21  # and the column that was not published
+    assert lines[0] == ['aeroplane', '64.0', '65.5', 'not run']
+    assert lines[11] == ['dog', '63.9', '56.8', '1.50']
+    assert lines[20] == ['raccoon', '–', '–', '2.00']
+    assert '| dog | 63.9 | 56.8 | 1.50 |' in table.to_markdown().splitlines()
