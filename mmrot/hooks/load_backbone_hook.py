@@ -171,7 +171,11 @@ class LoadBackboneHook(Hook):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         source = f'checkpoint {self.checkpoint}'
-        state = self._initial(model) if self.checkpoint == RANDOM_RESCALED else self._read()
+        state = (
+            self._initial(model)
+            if self.checkpoint == RANDOM_RESCALED
+            else self._read(self.checkpoint)
+        )
         if self.rescale:
             state = self._rescale(state, runner)
         left = load_backbone(model.backbone, state, source)
@@ -183,12 +187,12 @@ class LoadBackboneHook(Hook):
             logger='current',
         )
 
-    def _read(self) -> dict[str, Tensor]:
+    def _read(self, file: str) -> dict[str, Tensor]:
         """Read the checkpoint's backbone, without batch norm if that is asked for."""
-        checkpoint = load_checkpoint(self.checkpoint, trust=self.trust)
-        state, _ = split_backbone(state_dict_of(checkpoint, self.checkpoint))
+        checkpoint = load_checkpoint(file, trust=self.trust)
+        state, _ = split_backbone(state_dict_of(checkpoint, file))
         if self.absorb_bn and any(key.endswith('running_mean') for key in state):
-            state = absorb_bn(state, norm_eps(checkpoint, self.checkpoint))
+            state = absorb_bn(state, norm_eps(checkpoint, file))
             print_log('Absorbed the batch norms of the backbone', logger='current')
         return state
 

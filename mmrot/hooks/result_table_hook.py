@@ -183,7 +183,7 @@ class ResultTableHook(Hook):
         return [
             dict(
                 table=entry['table'],
-                row=entry[_ROWS.get(origin.get('file'), 'row')],
+                row=entry[_ROWS.get(origin.get('file') or '', 'row')],
                 values=self._values(entry, metrics),
                 data=data,
                 images=images,
