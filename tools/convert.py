@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Convert weights: take out a backbone, absorb batch norm, rescale, import.
+"""Convert weights: take out a backbone, absorb batch norm, rescale, ...
 
 Each ends by verifying what it made: every key accounted for, the result loaded
 into the built network, outputs compared where both ends exist.
@@ -11,6 +11,7 @@ from mmrot.cli import one_line_errors
 from mmrot.converters.convert import (
     convert_absorb_bn,
     convert_backbone,
+    convert_fully_convolutional,
     convert_import,
     convert_rescale,
     naming,
@@ -51,6 +52,10 @@ def main() -> None:
     command.add_argument('--count', type=int, default=64, help='how many to take (default 64)')
     command.add_argument('--seed', type=int, default=0, help='of the random gradients')
     command.set_defaults(run=convert_rescale)
+    command = commands.add_parser(
+        'fully-convolutional', parents=[shared], help="AlexNet's fc6 and fc7 as convolutions"
+    )
+    command.set_defaults(run=convert_fully_convolutional)
     command = commands.add_parser(
         'import', parents=[shared], help='a RotNet of the authors, MMSelfSup or VISSL'
     )

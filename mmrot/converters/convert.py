@@ -19,6 +19,7 @@ from mmrot.version import __version__
 from .absorb_bn import absorb_bn, norm_eps
 from .export import export_backbone
 from .foreign import guess_format, import_rotnet
+from .fully_convolutional import fully_convolutional
 from .images import list_images, read_images
 from .network import network_config
 from .rescale import rescale
@@ -132,6 +133,33 @@ def convert_rescale(
         logger='current',
     )
     return write_weights(weights, out, source, f'rescaled on {len(batch)} images')
+
+
+def convert_fully_convolutional(source: str, out: str, trust: bool = False) -> Path:
+    """Turn AlexNet's fc6 and fc7 into convolutions, verify and write it.
+
+    On 224×224 the fully convolutional network must give fc7 at its one position.
+
+    Args:
+        source (str): Checkpoint of pretraining, or a bare backbone.
+        out (str): Where to write, see :func:`write_weights`.
+        trust (bool): See :func:`mmrot.checkpoint.load_checkpoint`.
+
+    Returns:
+        Path: The file that was written.
+
+    Raises:
+        ValueError: If it is another network.
+    """
+    _check_out(out)
+    backbone, rest = split_backbone(_read(source, trust))
+    before = build(backbone)
+    weights = fully_convolutional(backbone)
+    _account(backbone, weights, rest)
+    images = _noise(before)
+    got = build(weights)(images)[-1]
+    torch.testing.assert_close(got.flatten(1), before(images)[-1].flatten(1), rtol=1e-4, atol=1e-5)
+    return write_weights(weights, out, source, 'fully convolutional')
 
 
 def convert_import(source: str, out: str, fmt: str = 'auto', trust: bool = False) -> Path:

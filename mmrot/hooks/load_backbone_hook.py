@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmrot.checkpoint import load_checkpoint, sha256, split_backbone, state_dict_of
-from mmrot.converters import absorb_bn, network_config, rescale
+from mmrot.converters import absorb_bn, fully_convolutional, network_config, rescale
 from mmrot.converters.absorb_bn import norm_eps
 from mmrot.converters.images import read_images
 from mmrot.registry import HOOKS
@@ -131,6 +131,8 @@ class LoadBackboneHook(Hook):
             has some, see :func:`mmrot.converters.absorb_bn`.
         rescale (int): How many of the training images to rescale the weights on,
             see :func:`mmrot.converters.rescale`; 0 leaves them as they are.
+        convolutional (bool): Whether the model's AlexNet is the fully
+            convolutional one, see :func:`mmrot.converters.fully_convolutional`.
     """
 
     priority = 'VERY_LOW'
@@ -142,12 +144,14 @@ class LoadBackboneHook(Hook):
         elsewhere: dict[str, str] | None = None,
         absorb_bn: bool = False,
         rescale: int = 0,
+        convolutional: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.trust = trust
         self.elsewhere = elsewhere or {}
         self.absorb_bn = absorb_bn
         self.rescale = rescale
+        self.convolutional = convolutional
         # where the backbone comes from: name of the file, and its hash
         self.origin: dict[str, str | None] | None = None
 
@@ -178,6 +182,8 @@ class LoadBackboneHook(Hook):
         )
         if self.rescale:
             state = self._rescale(state, runner)
+        if self.convolutional:
+            state = fully_convolutional(state)
         left = load_backbone(model.backbone, state, source)
         for name, target in self.elsewhere.items():
             left -= load_module(model.get_submodule(target), state, name, source)

@@ -15,7 +15,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from mmpretrain.datasets import CustomDataset
+from mmpretrain.datasets import VOC, CustomDataset
 from torch.utils.data import Dataset
 
 from mmrot.evaluation.result_table import (
@@ -255,6 +255,8 @@ def data_name(dataset: Dataset) -> tuple[str, int]:
     images = len(dataset)
     while hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
+    if type(dataset) is VOC:
+        return f'{Path(dataset.data_root).resolve().name} {dataset.split}', images
     if type(dataset) is CustomDataset:
         return Path(dataset.data_root or dataset.img_prefix).resolve().name, images
     if type(dataset).__module__.startswith(_BY_FOLDER) and dataset.data_root:

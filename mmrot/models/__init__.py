@@ -9,6 +9,7 @@ from .resnet import ResNet
 from .rotation_data_preprocessor import RotationDataPreprocessor
 from .rotation_head import RotationHead
 from .rotation_pred import RotationPred
+from .ten_crop_classifier import TenCropClassifier
 
 __all__ = [
     'NIN',
@@ -22,4 +23,5 @@ __all__ = [
     'RotationDataPreprocessor',
     'RotationHead',
     'RotationPred',
+    'TenCropClassifier',
 ]

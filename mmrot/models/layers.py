@@ -7,19 +7,22 @@ from mmcv.cnn import build_norm_layer
 from torch import nn
 
 
-def norm_relu(layer: nn.Conv2d | nn.Linear, norm_cfg: dict | None) -> OrderedDict[str, nn.Module]:
+def norm_relu(
+    layer: nn.Conv2d | nn.Linear, norm_cfg: dict | None, name: str | None = None
+) -> OrderedDict[str, nn.Module]:
     """Follow a layer by its normalisation and a ReLU.
 
     Args:
         layer (nn.Conv2d | nn.Linear): The layer.
         norm_cfg (dict, optional): Normalisation, such as ``dict(type='BN')``,
             the 1d kind behind a linear layer; None leaves it out.
+        name (str, optional): Of the layer; by default ``'conv'`` or ``'fc'``.
 
     Returns:
-        OrderedDict[str, nn.Module]: ``conv`` or ``fc``, then ``bn``, ``relu``.
+        OrderedDict[str, nn.Module]: The layer, then ``bn``, ``relu``.
     """
     is_conv = isinstance(layer, nn.Conv2d)
-    modules = OrderedDict([('conv' if is_conv else 'fc', layer)])
+    modules = OrderedDict([(name or ('conv' if is_conv else 'fc'), layer)])
     if norm_cfg is not None:
         if not is_conv and norm_cfg['type'] == 'BN':
             norm_cfg = {**norm_cfg, 'type': 'BN1d'}

@@ -1,0 +1,101 @@
+"""VOC 2007 classification with AlexNet, fc6 to fc8 trained (Table 7).
+
+    tools/benchmarks/voc07_classification.sh PRETRAINED.pth
+
+conv1 to conv5 are frozen. Batch norm is absorbed and the weights are rescaled
+before training. ``random`` and ``random-rescaled`` in place of the checkpoint
+are the controls. The protocol of Krähenbühl et al. (2016), by their code: 1 GPU ×
+16 images, 80,000 iterations, the learning rate halved every 10,000; random crops
+in training, the mean of 10 crops in testing, 11-point mAP. Layout:
+data/VOCdevkit/VOC2007.
+
+Published: RotNet 70.87, random rescaled 39.2 % mAP. With this code: not run.
+"""
+
+_base_ = ['../../_base_/datasets/random_crop_224_pipeline.py', '../../_base_/default_runtime.py']
+
+data_root = 'data/VOCdevkit/VOC2007'
+model = dict(
+    type='mmrot.TenCropClassifier',
+    crop_size=224,
+    backbone=dict(type='mmrot.AlexNet', out_indices=(7,), frozen_stages=6, norm_cfg=None),
+    head=dict(
+        type='mmpretrain.MultiLabelLinearClsHead',
+        num_classes=20,
+        in_channels=4096,
+        init_cfg=dict(type='Normal', layer='Linear', std=0.01, bias=0.1),
+    ),
+)
+data_preprocessor = dict(
+    type='mmpretrain.ClsDataPreprocessor',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True,
+    num_classes=20,
+    to_onehot=True,
+)
+custom_hooks = [
+    dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
+    dict(
+        type='mmrot.ResultTableHook',
+        tables=[
+            dict(
+                table='table7',
+                row='RotNet',
+                random_row='random',
+                random_rescaled_row='random rescaled',
+                metrics={'classification, fc6-8': 'voc07/mAP'},
+            )
+        ],
+    ),
+]
+
+test_pipeline = [
+    dict(type='mmpretrain.LoadImageFromFile'),
+    dict(type='mmpretrain.ResizeEdge', scale=256, edge='short'),
+    dict(type='mmpretrain.CenterCrop', crop_size=256),
+    dict(
+        type='mmpretrain.PackInputs',
+        meta_keys=('sample_idx', 'img_path', 'ori_shape', 'img_shape', 'gt_label_difficult'),
+    ),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    sampler=dict(type='mmengine.InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='mmpretrain.VOC',
+        data_root=data_root,
+        split='trainval',
+        pipeline={{_base_.random_crop_pipeline}},
+    ),
+)
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    sampler=dict(type='mmengine.DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='mmpretrain.VOC',
+        data_root=data_root,
+        split='test',
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='mmrot.VOC07AveragePrecision')
+test_evaluator = val_evaluator
+
+optim_wrapper = dict(
+    type='mmengine.OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=1e-6),
+    paramwise_cfg=dict(bias_lr_mult=2.0),
+    clip_grad=dict(max_norm=10),
+)
+param_scheduler = dict(type='mmengine.StepLR', by_epoch=False, step_size=10000, gamma=0.5)
+train_cfg = dict(type='mmengine.IterBasedTrainLoop', max_iters=80000, val_interval=20000)
+val_cfg = dict()
+test_cfg = dict()
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=20000))
+log_processor = dict(by_epoch=False)

@@ -1,0 +1,96 @@
+"""FCN-32s on AlexNet, VOC 2012 (Table 7, Long et al. 2015).
+
+    tools/benchmarks/segmentation.sh PRETRAINED.pth
+
+fc6 and fc7 become convolutions; batch norm is absorbed and the weights are
+rescaled before training. ``random`` and ``random-rescaled`` in place of the
+checkpoint are the controls. Long et al.'s recipe for AlexNet: 1 GPU × 20 whole
+images without augmentation, learning rate 0.001, about 175 epochs of the 1,464
+images of train. Layout: data/VOCdevkit/VOC2012.
+
+Published: RotNet 39.1, random 19.8, random rescaled 32.6 % mIoU. With this code:
+not run.
+"""
+
+_base_ = [
+    'mmseg::_base_/datasets/pascal_voc12.py',
+    'mmseg::_base_/default_runtime.py',
+    'mmseg::_base_/schedules/schedule_20k.py',
+]
+
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        # sides that are multiples of the stride align input and output
+        size=(512, 512),
+        test_cfg=dict(size_divisor=32),
+    ),
+    backbone=dict(
+        type='mmrot.AlexNet', out_indices=(7,), norm_cfg=None, convolutional=True, padding=96
+    ),
+    decode_head=dict(
+        type='FCNHead',
+        in_channels=4096,
+        in_index=0,
+        channels=4096,
+        num_convs=0,
+        concat_input=False,
+        dropout_ratio=0.5,
+        num_classes=21,
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False),
+        # the scores begin at zero, as in the source
+        init_cfg=dict(type='Constant', val=0, override=dict(name='conv_seg')),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)
+custom_imports = dict(imports=['mmrot.segmentation'], allow_failed_imports=False)
+custom_hooks = [
+    dict(
+        type='mmrot.LoadBackboneHook',
+        checkpoint=None,
+        absorb_bn=True,
+        rescale=64,
+        convolutional=True,
+    ),
+    dict(
+        type='mmrot.ResultTableHook',
+        tables=[
+            dict(
+                table='table7',
+                row='RotNet',
+                random_row='random',
+                random_rescaled_row='random rescaled',
+                metrics={'segmentation': 'mIoU'},
+            )
+        ],
+    ),
+    dict(type='mmrot.CheckMasksHook'),
+]
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmrot.LoadMask'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = train_pipeline
+train_dataloader = dict(batch_size=20, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=0.0005),
+    paramwise_cfg=dict(bias_lr_mult=2.0, bias_decay_mult=0.0),
+)
+param_scheduler = []
+train_cfg = dict(max_iters=12800, val_interval=3200)
+auto_scale_lr = dict(enable=False, base_batch_size=20)
+default_hooks = dict(checkpoint=dict(interval=3200))
