@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 
 # CPU jobs under Slurm rendezvous here, as mmengine's GPU jobs do.
 _DEFAULT_PORT = '29500'
+# What mmengine's data sets say when they are empty.
+_EMPTY = 'need at least one array to concatenate'
 
 
 class Runner(MMEngineRunner):
@@ -131,17 +133,23 @@ class Runner(MMEngineRunner):
         """Build a dataloader; an error of its data set names the folder.
 
         Raises:
-            ValueError: If the data set cannot be built.
+            ValueError: If the data set cannot be built, or is empty: mmengine's
+                infinite sampler would wait for ever.
         """
         dataset = dataloader['dataset'] if isinstance(dataloader, dict) else None
         try:
-            return MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
+            loader = MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
+            if not len(loader.dataset):
+                raise ValueError(_EMPTY)
+            return loader
         except Exception as error:
             if not isinstance(dataset, dict) or 'data_root' not in dataset:
                 raise
-            raise ValueError(
-                f'{dataset.get("type")} with data_root={dataset["data_root"]}: {error}'
-            ) from error
+            where = f'{dataset.get("type")} with data_root={dataset["data_root"]}'
+            if dataset.get('ann_file'):
+                where += f', ann_file={dataset["ann_file"]}'
+            what = 'it has no images' if _EMPTY in str(error) else error
+            raise ValueError(f'{where}: {what}') from error
 
 
 def _init_gloo(launcher: str) -> None:

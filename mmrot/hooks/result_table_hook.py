@@ -215,7 +215,7 @@ class ResultTableHook(Hook):
                 wanted |= {
                     k.removeprefix(prefix): metrics[k] for k in metrics if k.startswith(prefix)
                 }
-            return {column: value * scale for column, value in wanted.items()}
+            return {column: float(value) * scale for column, value in wanted.items()}
         if 'columns' not in entry:
             stages = [key.removesuffix('/top1') for key in metrics if key.endswith('/top1')]
             return {stage: metrics[f'{stage}/top1'] for stage in stages if stage != 'best'}

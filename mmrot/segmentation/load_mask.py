@@ -1,4 +1,5 @@
 from mmseg.datasets.transforms import LoadAnnotations
+from PIL import UnidentifiedImageError
 
 from mmrot.registry import TRANSFORMS
 
@@ -20,7 +21,7 @@ class LoadMask(LoadAnnotations):
         path = results['seg_map_path']
         try:
             results = super().transform(results)
-        except (AttributeError, TypeError) as error:  # OpenCV's None
+        except (AttributeError, TypeError, UnidentifiedImageError) as error:
             raise ValueError(f'mask {path}: expected an image that can be decoded') from error
         shape, expected = results['gt_seg_map'].shape, tuple(results['ori_shape'])
         if shape != expected:

@@ -1,7 +1,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import interpolate as resize
 
+from mmrot.converters import fully_convolutional
 from mmrot.models import AlexNet
 
 # out channels, in channels, kernel size of conv1 to conv5
@@ -99,3 +101,65 @@ def test_fc6_wants_224():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         AlexNet(**arguments)
+
+
+@torch.no_grad()
+def test_fully_convolutional_at_224():
+    """Without padding, its one position is fc7, and two are 32 pixels apart."""
+    torch.manual_seed(0)
+    net = AlexNet(norm_cfg=None)
+    net.init_weights()
+    conv = AlexNet(norm_cfg=None, convolutional=True).eval()
+    conv.load_state_dict(fully_convolutional(net.state_dict()))
+    images = torch.randn(2, 3, 256, 288)
+    maps = conv(images)[0]
+    assert maps.shape == (2, 4096, 2, 3)
+    for row in range(2):
+        for column in range(3):
+            window = images[:, :, 32 * row : 32 * row + 224, 32 * column : 32 * column + 224]
+            torch.testing.assert_close(
+                conv(window)[0].flatten(1), net(window)[0], rtol=1e-5, atol=1e-5
+            )
+    assert maps.std() > 0
+
+
+@torch.no_grad()
+def test_an_image_that_is_shifted_by_32_shifts_the_map_by_one():
+    torch.manual_seed(0)
+    net = AlexNet(norm_cfg=None, convolutional=True, padding=96).eval()
+    image = torch.randn(1, 3, 512, 512)
+    before, after = net(image)[0], net(image.roll((32, 32), (2, 3)))[0]
+    assert before.shape == (1, 4096, 16, 16)
+    # positions that see neither the border nor what went around it
+    torch.testing.assert_close(after[:, :, 8:10, 8:10], before[:, :, 7:9, 7:9])
+    assert not torch.allclose(after[:, :, 8:10, 8:10], before[:, :, 8:10, 8:10])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('corner', [(352, 320), (371, 333)])
+def test_input_and_output_align(corner):
+    """Averages of a bright square, upsampled, have their middle where it has its own."""
+    net = AlexNet(norm_cfg=None, convolutional=True, padding=96).eval()
+    for name, parameter in net.named_parameters():
+        parameter.fill_(0 if name.endswith('bias') else 1 / parameter[0].numel())
+    (top, left), side = corner, 48
+    image = torch.zeros(1, 3, 768, 768)
+    image[:, :, top : top + side, left : left + side] = 1
+    scores = net(image)[0].mean(1, keepdim=True)
+    assert scores.shape == (1, 1, 24, 24)
+    scores = resize(scores, size=(768, 768), mode='bilinear', align_corners=False)[0, 0]
+    scores /= scores.sum()
+    place = torch.arange(768.0)
+    assert (scores.sum(1) * place).sum() == pytest.approx(top + (side - 1) / 2, abs=1)
+    assert (scores.sum(0) * place).sum() == pytest.approx(left + (side - 1) / 2, abs=1)
+
+
+def test_both_forms_begin_alike():
+    torch.manual_seed(0)
+    fcs = []
+    for convolutional in (False, True):
+        net = AlexNet(norm_cfg=None, convolutional=convolutional)
+        net.init_weights()
+        fcs.append((net.fc6.fc.weight.std().item(), net.fc7.fc.weight.std().item()))
+    assert fcs[0] == pytest.approx(fcs[1], rel=0.01)
+    assert fcs[0] == pytest.approx([(2 / 4096) ** 0.5] * 2, rel=0.01)

@@ -44,7 +44,7 @@ model = dict(
         dropout_ratio=0.5,
         num_classes=21,
         align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False),
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True),
         # the scores begin at zero, as in the source
         init_cfg=dict(type='Constant', val=0, override=dict(name='conv_seg')),
     ),
