@@ -117,6 +117,11 @@ class Runner(MMEngineRunner):
         self._testing = True
         return super().test()
 
+    def load_to_test(self) -> None:
+        """Load a checkpoint as :meth:`test` does, and test nothing."""
+        self._testing = True
+        self.load_or_resume()
+
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """Call the hooks; after the first iteration the job counts as started."""
         super().call_hook(fn_name, **kwargs)

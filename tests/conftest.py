@@ -3,6 +3,7 @@
 import json
 import pickle
 import runpy
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -117,6 +118,16 @@ def labelled_folder(tmp_path_factory) -> Path:
 def _any_cifar10(monkeypatch) -> None:
     """Accept CIFAR-10 files of any checksum: the tiny ones."""
     monkeypatch.setattr('mmpretrain.datasets.CIFAR10._check_integrity', lambda self: True)
+
+
+_INHERITING = tempfile.TemporaryDirectory()
+
+
+def inheriting(name: str) -> Path:
+    """Write a config that only inherits one of mmrot's, as users' do."""
+    path = Path(_INHERITING.name, Path(name).name)
+    path.write_text(f"_base_ = 'mmrot::{name}'\n")
+    return path
 
 
 @pytest.fixture

@@ -12,11 +12,10 @@ import mmengine
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, logged
+from conftest import ROOT, inheriting, logged
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-import mmrot
 from mmrot.converters import absorb_bn, rescale
 from mmrot.converters.images import read_images
 from mmrot.evaluation.result_table import published_table, read_results
@@ -27,7 +26,7 @@ pytest.importorskip('mmdet')
 from mmdet.datasets import CocoDataset
 
 COCO_CLASSES = CocoDataset.METAINFO['classes']
-CONFIG = mmrot.config_path('benchmarks/detection/faster_rcnn_alexnet_voc07.py')
+CONFIG = inheriting('benchmarks/detection/faster_rcnn_alexnet_voc07.py')
 ALEXNET = 'mmrot.AlexNet'
 # where layers of AlexNet go in the detector
 PLACES = {
@@ -35,9 +34,9 @@ PLACES = {
     'roi_head.bbox_head.shared_fcs.1.weight': 'fc7.fc.weight',
     'backbone.conv5.conv.weight': 'conv5.conv.weight',
 }
-C4 = mmrot.config_path('benchmarks/detection/faster_rcnn_r50_c4_24k_voc0712.py')
-MASK = mmrot.config_path('benchmarks/detection/mask_rcnn_r50_fpn_1x_coco.py')
-FAST = mmrot.config_path('benchmarks/detection/fast_rcnn_alexnet_voc07.py')
+C4 = inheriting('benchmarks/detection/faster_rcnn_r50_c4_24k_voc0712.py')
+MASK = inheriting('benchmarks/detection/mask_rcnn_r50_fpn_1x_coco.py')
+FAST = inheriting('benchmarks/detection/fast_rcnn_alexnet_voc07.py')
 XML = """<annotation><folder>VOC2007</folder><filename>{name}.jpg</filename>
 <size><width>128</width><height>96</height><depth>3</depth></size>
 <object><name>{label}</name><difficult>0</difficult><bndbox>

@@ -10,17 +10,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, logged
+from conftest import ROOT, inheriting, logged
 
-import mmrot
 from mmrot.converters import absorb_bn, fully_convolutional
 from mmrot.evaluation.result_table import read_results
 from mmrot.models import AlexNet, ResNet
 
 pytest.importorskip('mmseg')
-FCN32S = mmrot.config_path('benchmarks/segmentation/fcn32s_alexnet_voc12.py')
-VOC12AUG = mmrot.config_path('benchmarks/segmentation/fcn_r50_d8_4xb4_20k_voc12aug.py')
-CITYSCAPES = mmrot.config_path('benchmarks/segmentation/fcn_r50_d8_4xb2_40k_cityscapes.py')
+FCN32S = inheriting('benchmarks/segmentation/fcn32s_alexnet_voc12.py')
+VOC12AUG = inheriting('benchmarks/segmentation/fcn_r50_d8_4xb4_20k_voc12aug.py')
+CITYSCAPES = inheriting('benchmarks/segmentation/fcn_r50_d8_4xb2_40k_cityscapes.py')
 TINY = [
     *('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=2'),
     *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),

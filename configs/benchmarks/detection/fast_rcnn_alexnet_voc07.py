@@ -33,31 +33,32 @@ model = dict(
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadProposals', num_max_proposals=2000),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.LoadProposals', num_max_proposals=2000),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(
-        type='ProposalBroadcaster',
+        type='mmdet.ProposalBroadcaster',
         transforms=[
             dict(
                 type='RandomChoiceResize',
+                resize_type='mmdet.Resize',
                 scales=[(2000, side) for side in (480, 576, 688, 864, 1200)],
                 keep_ratio=True,
             ),
-            dict(type='RandomFlip', prob=0.5),
+            dict(type='mmdet.RandomFlip', prob=0.5),
         ],
     ),
-    dict(type='PackDetInputs'),
+    dict(type='mmdet.PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadProposals', num_max_proposals=2000),
+    dict(type='mmdet.LoadProposals', num_max_proposals=2000),
     dict(
-        type='ProposalBroadcaster',
-        transforms=[dict(type='Resize', scale=(1000, 600), keep_ratio=True)],
+        type='mmdet.ProposalBroadcaster',
+        transforms=[dict(type='mmdet.Resize', scale=(1000, 600), keep_ratio=True)],
     ),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(
-        type='PackDetInputs',
+        type='mmdet.PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
     ),
 ]

@@ -84,14 +84,15 @@ custom_hooks = [
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(
         type='RandomChoiceResize',
+        resize_type='mmdet.Resize',
         scales=[(2000, side) for side in (480, 576, 688, 864, 1200)],
         keep_ratio=True,
     ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='mmdet.RandomFlip', prob=0.5),
+    dict(type='mmdet.PackDetInputs'),
 ]
 train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),

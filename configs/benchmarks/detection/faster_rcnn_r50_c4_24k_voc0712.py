@@ -60,21 +60,22 @@ custom_hooks = [
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(
         type='RandomChoiceResize',
+        resize_type='mmdet.Resize',
         scales=[(1333, side) for side in range(480, 801, 32)],
         keep_ratio=True,
     ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='mmdet.RandomFlip', prob=0.5),
+    dict(type='mmdet.PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='mmdet.Resize', scale=(1333, 800), keep_ratio=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True),
     dict(
-        type='PackDetInputs',
+        type='mmdet.PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
     ),
 ]
@@ -82,7 +83,7 @@ train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         _delete_=True,
-        type='ConcatDataset',
+        type='mmdet.ConcatDataset',
         ignore_keys=['dataset_type'],  # one says VOC2007, the other VOC2012
         datasets=[
             dict(

@@ -48,13 +48,14 @@ custom_hooks = [
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='RandomChoiceResize',
+        resize_type='mmdet.Resize',
         scales=[(1333, side) for side in range(640, 801, 32)],
         keep_ratio=True,
     ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='mmdet.RandomFlip', prob=0.5),
+    dict(type='mmdet.PackDetInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

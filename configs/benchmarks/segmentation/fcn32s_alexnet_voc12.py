@@ -13,29 +13,28 @@ not run.
 """
 
 _base_ = [
+    'mmseg::_base_/models/fcn_r50-d8.py',
     'mmseg::_base_/datasets/pascal_voc12.py',
     'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_20k.py',
 ]
 
 model = dict(
-    type='EncoderDecoder',
+    pretrained=None,
     data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
         # sides that are multiples of the stride align input and output
         size=(512, 512),
         test_cfg=dict(size_divisor=32),
     ),
     backbone=dict(
-        type='mmrot.AlexNet', out_indices=(7,), norm_cfg=None, convolutional=True, padding=96
+        _delete_=True,
+        type='mmrot.AlexNet',
+        out_indices=(7,),
+        norm_cfg=None,
+        convolutional=True,
+        padding=96,
     ),
     decode_head=dict(
-        type='FCNHead',
         in_channels=4096,
         in_index=0,
         channels=4096,
@@ -43,13 +42,12 @@ model = dict(
         concat_input=False,
         dropout_ratio=0.5,
         num_classes=21,
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True),
+        norm_cfg=None,
+        loss_decode=dict(avg_non_ignore=True),
         # the scores begin at zero, as in the source
         init_cfg=dict(type='Constant', val=0, override=dict(name='conv_seg')),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
+    auxiliary_head=None,
 )
 custom_imports = dict(imports=['mmrot.segmentation'], allow_failed_imports=False)
 custom_hooks = [
@@ -78,7 +76,7 @@ custom_hooks = [
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmrot.LoadMask'),
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 test_pipeline = train_pipeline
 train_dataloader = dict(batch_size=20, dataset=dict(pipeline=train_pipeline))

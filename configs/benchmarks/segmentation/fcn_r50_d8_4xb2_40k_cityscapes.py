@@ -34,17 +34,23 @@ custom_hooks = [
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmrot.LoadMask'),
-    dict(type='RandomResize', scale=(2049, 1025), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(769, 769), cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
+    dict(
+        type='RandomResize',
+        scale=(2049, 1025),
+        resize_type='mmseg.Resize',
+        ratio_range=(0.5, 2.0),
+        keep_ratio=True,
+    ),
+    dict(type='mmseg.RandomCrop', crop_size=(769, 769), cat_max_ratio=0.75),
+    dict(type='mmseg.RandomFlip', prob=0.5),
+    dict(type='mmseg.PhotoMetricDistortion'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2049, 1025), keep_ratio=True),
+    dict(type='mmseg.Resize', scale=(2049, 1025), keep_ratio=True),
     dict(type='mmrot.LoadMask'),  # it stays at the size of the image
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -34,24 +34,30 @@ custom_hooks = [
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmrot.LoadMask'),
-    dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
+    dict(
+        type='RandomResize',
+        scale=(2048, 512),
+        resize_type='mmseg.Resize',
+        ratio_range=(0.5, 2.0),
+        keep_ratio=True,
+    ),
+    dict(type='mmseg.RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
+    dict(type='mmseg.RandomFlip', prob=0.5),
+    dict(type='mmseg.PhotoMetricDistortion'),
     dict(type='Pad', size=(512, 512)),
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
+    dict(type='mmseg.Resize', scale=(2048, 512), keep_ratio=True),
     dict(type='mmrot.LoadMask'),  # it stays at the size of the image
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(
     dataset=dict(
         datasets=[
             dict(
-                type='PascalVOCDataset',
+                type='mmseg.PascalVOCDataset',
                 data_root={{_base_.data_root}},
                 data_prefix=dict(img_path='JPEGImages', seg_map_path=masks),
                 ann_file=f'ImageSets/Segmentation/{names}.txt',

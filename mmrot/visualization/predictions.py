@@ -1,0 +1,85 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from torch import nn
+from torch.utils.data import Dataset
+
+_GAP = 8  # pixels between the panels
+_HEADER = 24  # pixels for their names
+
+
+@torch.no_grad()
+def draw_side_by_side(
+    model: nn.Module,
+    dataset: Dataset,
+    visualizer: Any,
+    out_dir: str | Path,
+    count: int = 6,
+    score_thr: float = 0.3,
+) -> Iterator[Path]:
+    """Draw input, prediction and truth of some images, one picture each.
+
+    Args:
+        model (nn.Module): Detector of mmdet or segmentor of mmseg.
+        dataset (Dataset): What it is tested on, with annotations.
+        visualizer (Visualizer): Of the model's host.
+        out_dir (str | Path): Made where it does not exist; ``<image>.png`` goes
+            there.
+        count (int): How many images, spread evenly over the data set.
+        score_thr (float): Boxes with a lower score are not drawn.
+
+    Yields:
+        Path: A picture that was written.
+
+    Raises:
+        ValueError: If ``count`` is below 1, or the visualizer draws neither
+            detections nor segmentations.
+    """
+    if count < 1:
+        raise ValueError(f'--count {count}: expected 1 or more')
+    host = type(visualizer).__module__.partition('.')[0]
+    if host not in ('mmdet', 'mmseg'):
+        raise ValueError(
+            f'visualizer {type(visualizer).__name__}: expected a config of mmdet or mmseg, whose '
+            'visualizers draw detections and segmentations'
+        )
+    more = dict(pred_score_thr=score_thr) if host == 'mmdet' else dict(with_labels=False)
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    visualizer.dataset_meta = dataset.metainfo
+    model.eval()
+    for index in np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int)):
+        (sample,) = model.test_step(pseudo_collate([dataset[int(index)]]))
+        image = mmcv.imread(sample.img_path, channel_order='rgb')
+        panels = {'input': image}
+        for name in ('prediction', 'truth'):
+            visualizer.add_datasample(
+                name,
+                image,
+                data_sample=sample.cpu(),
+                draw_pred=name == 'prediction',
+                draw_gt=name == 'truth',
+                show=False,
+                **more,
+            )
+            panels[name] = visualizer.get_image()
+        path = out_dir / f'{Path(sample.img_path).stem}.png'
+        mmcv.imwrite(_join(panels)[..., ::-1], str(path))
+        yield path
+
+
+def _join(panels: dict[str, np.ndarray]) -> np.ndarray:
+    """Put pictures of one size beside each other, under their names."""
+    columns = []
+    for name, picture in panels.items():
+        header = np.full((_HEADER, picture.shape[1], 3), 255, np.uint8)
+        cv2.putText(header, name, (4, _HEADER - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1)
+        columns += [np.concatenate([header, picture]), None]
+    gap = np.full((columns[0].shape[0], _GAP, 3), 255, np.uint8)
+    return np.concatenate([gap if part is None else part for part in columns[:-1]], axis=1)
