@@ -132,6 +132,7 @@ def test_every_probe_config_is_listed():
     names = {
         name for name in mmrot.list_configs() if name.startswith('benchmarks/classification/')
     }
+    names -= {name for name in names if name.endswith('_voc07.py')}  # no probes
     assert names == {f'benchmarks/classification/{name}.py' for name in PROBES}
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import mmengine
 import numpy as np
 import pytest
@@ -37,30 +36,6 @@ PLACES = {
 C4 = inheriting('benchmarks/detection/faster_rcnn_r50_c4_24k_voc0712.py')
 MASK = inheriting('benchmarks/detection/mask_rcnn_r50_fpn_1x_coco.py')
 FAST = inheriting('benchmarks/detection/fast_rcnn_alexnet_voc07.py')
-XML = """<annotation><folder>VOC2007</folder><filename>{name}.jpg</filename>
-<size><width>128</width><height>96</height><depth>3</depth></size>
-<object><name>{label}</name><difficult>0</difficult><bndbox>
-<xmin>{x}</xmin><ymin>{y}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object></annotation>"""
-
-
-@pytest.fixture(scope='module')
-def voc(tmp_path_factory) -> Path:
-    """VOC 2007 in its layout: 4 images to train on, 2 to test on, a bright square on each."""
-    root = tmp_path_factory.mktemp('VOCdevkit')
-    rng = np.random.default_rng(0)
-    for folder in ('JPEGImages', 'Annotations', 'ImageSets/Main'):
-        (root / 'VOC2007' / folder).mkdir(parents=True)
-    for split, indices in (('trainval', range(4)), ('test', range(4, 6))):
-        names = [f'{index:06d}' for index in indices]
-        (root / f'VOC2007/ImageSets/Main/{split}.txt').write_text('\n'.join(names) + '\n')
-        for name in names:
-            image = rng.integers(0, 60, (96, 128, 3), dtype=np.uint8)
-            x, y = (int(v) for v in rng.integers(5, 40, 2))
-            image[y : y + 45, x : x + 45] = 240
-            cv2.imwrite(str(root / f'VOC2007/JPEGImages/{name}.jpg'), image)
-            xml = XML.format(name=name, label='dog', x=x, y=y, x2=x + 45, y2=y + 45)
-            (root / f'VOC2007/Annotations/{name}.xml').write_text(xml)
-    return root
 
 
 @pytest.fixture(scope='module')

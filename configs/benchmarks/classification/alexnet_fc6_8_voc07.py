@@ -23,6 +23,7 @@ model = dict(
         type='mmpretrain.MultiLabelLinearClsHead',
         num_classes=20,
         in_channels=4096,
+        loss=dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True),
         init_cfg=dict(type='Normal', layer='Linear', std=0.01, bias=0.1),
     ),
 )
@@ -31,8 +32,6 @@ data_preprocessor = dict(
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True,
-    num_classes=20,
-    to_onehot=True,
 )
 custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
