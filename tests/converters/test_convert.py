@@ -13,12 +13,13 @@ from mmrot.converters.convert import (
     build,
     convert_absorb_bn,
     convert_backbone,
+    convert_fully_convolutional,
     convert_import,
     convert_rescale,
     write_weights,
 )
 from mmrot.converters.images import list_images, read_images
-from mmrot.models import NIN
+from mmrot.models import NIN, AlexNet
 
 
 @pytest.fixture
@@ -160,3 +161,17 @@ def test_errors_name_the_file(tmp_path, run_tool, photo_folder):
         run_tool('convert', 'import', tmp_path / 'number.pth', tmp_path / 'out.pth')
     with pytest.raises(ValueError, match='--count 0: expected 1 or more'):
         read_images(list_images(str(photo_folder)), 'mmrot.NIN', 0)
+
+
+def test_fully_convolutional(pretrained, tmp_path):
+    torch.manual_seed(0)
+    network = AlexNet(norm_cfg=None)
+    torch.save({'state_dict': network.state_dict()}, tmp_path / 'alexnet.pth')
+    path = convert_fully_convolutional(
+        str(tmp_path / 'alexnet.pth'), str(tmp_path / 'convolutional.pth')
+    )
+    state = load_checkpoint(path)['state_dict']
+    assert build(state).convolutional
+    assert torch.equal(state['fc6.fc.weight'].flatten(1), network.fc6.fc.weight)
+    with pytest.raises(ValueError, match='expected an AlexNet up to fc7'):
+        convert_fully_convolutional(str(pretrained), str(tmp_path / 'nin.pth'))
