@@ -72,6 +72,12 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         'validate on DIR/val/<class>/ or DIR/test/<class>/',
     )
     parser.add_argument(
+        '--in-memory',
+        action='store_true',
+        help='hold the images, which are small, in memory, on the GPU where there is one, and '
+        'augment whole batches there',
+    )
+    parser.add_argument(
         '--backbone',
         metavar='FILE',
         help="what a probe's backbone is loaded from: a checkpoint of pretraining as it is, or a "
@@ -131,6 +137,8 @@ def load_config(args: argparse.Namespace) -> Config:
         use_image_folder(cfg, *args.image_folder)
     if args.labelled_folder is not None:
         use_labelled_folder(cfg, args.labelled_folder)
+    if args.in_memory:
+        use_memory(cfg)
     if args.backbone is not None:
         set_backbone(cfg, args.backbone, args.trust)
     set_dataloader_defaults(cfg, args)
@@ -307,6 +315,51 @@ def use_labelled_folder(cfg: Config, root: str) -> None:
             pipeline=_reading_files(cfg, dataset.pipeline),
         )
     cfg.model.head.num_classes = len(classes['train'])
+
+
+def use_memory(cfg: Config) -> None:
+    """Hold a config's images in memory and augment whole batches.
+
+    Args:
+        cfg (Config): Of pretraining or of a probe; changed in place. The random
+            steps of its pipelines may be ``RandomCrop`` and ``RandomFlip``,
+            behind all others but the packing.
+
+    Raises:
+        ValueError: If a pipeline has other random steps, or none.
+    """
+    for field, dataset in _datasets(cfg):
+        inner = dataset
+        while 'dataset' in inner:
+            inner = inner.dataset
+        random: dict[str, Any] = {}
+        fixed = []
+        for step in inner.get('pipeline', ()):
+            name = str(step['type']).rpartition('.')[2]
+            if name == 'RandomCrop' and set(step) <= {'type', 'crop_size', 'padding'}:
+                random.update(crop_size=step.crop_size, padding=step.get('padding') or 0)
+            elif name == 'RandomFlip' and (step.prob, step.direction) == (0.5, 'horizontal'):
+                random['flip'] = True
+            elif name.startswith('Random') or (random and name != 'PackInputs'):
+                raise ValueError(f'--in-memory: {field} has the step {name}, which needs workers')
+            else:
+                fixed.append(step)
+        if not fixed:
+            raise ValueError(f'--in-memory: {field}.dataset has no pipeline')
+        inner.pipeline = fixed
+        pretraining = str(cfg.model.type).endswith('RotationPred')
+        cfg[field].dataset = ConfigDict(
+            type='mmrot.InMemoryImages',
+            dataset=dataset,
+            with_samples=not (pretraining and field == 'train_dataloader'),
+            **random,
+        )
+        cfg[field].update(
+            num_workers=0,
+            persistent_workers=False,
+            pin_memory=False,
+            collate_fn=dict(type='mmrot.as_is'),
+        )
 
 
 def set_backbone(cfg: Config, checkpoint: str, trust: bool = False) -> None:

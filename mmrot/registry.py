@@ -14,6 +14,7 @@ from mmengine.registry import (
     Registry,
 )
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -31,6 +32,9 @@ TRANSFORMS = Registry(
 )
 METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='mmrot', locations=['mmrot.evaluation']
+)
+FUNCTIONS = Registry(
+    'function', parent=MMENGINE_FUNCTIONS, scope='mmrot', locations=['mmrot.datasets']
 )
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmrot', locations=['mmrot.hooks'])
 

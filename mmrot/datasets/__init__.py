@@ -1,6 +1,7 @@
 from .digits import Digits
 from .image_folder import ImageFolder
+from .in_memory_images import InMemoryImages
 from .inaturalist2018 import INaturalist2018
 from .per_class_subset import PerClassSubset
 
-__all__ = ['Digits', 'INaturalist2018', 'ImageFolder', 'PerClassSubset']
+__all__ = ['Digits', 'INaturalist2018', 'ImageFolder', 'InMemoryImages', 'PerClassSubset']

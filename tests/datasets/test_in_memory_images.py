@@ -1,0 +1,157 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import losses
+from mmcv.transforms import RandomFlip
+from mmpretrain.datasets.transforms import RandomCrop
+
+import mmrot
+from mmrot.datasets import InMemoryImages
+from mmrot.datasets.in_memory_images import as_is, crop_and_flip
+from mmrot.evaluation.result_table import read_results
+from mmrot.rotation import rotated_copies
+
+DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
+
+
+def folder(root, shapes=((8, 8),) * 5) -> dict:
+    """Config of a folder of photos, and a pipeline with nothing random in it."""
+    rng = np.random.default_rng(0)
+    for index, shape in enumerate(shapes):
+        (root / f'class{index % 2}').mkdir(exist_ok=True)
+        image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / f'class{index % 2}/{index}.png'), image)
+    return dict(
+        type='mmpretrain.CustomDataset',
+        data_root=str(root),
+        pipeline=[dict(type='mmpretrain.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')],
+    )
+
+
+def test_crops_and_flips_by_hand():
+    image = torch.arange(1.0, 5).reshape(1, 1, 2, 2)  # 1 2 / 3 4
+    batch = image.repeat(4, 1, 1, 1)
+    places = torch.tensor([[1, 1], [0, 0], [2, 1], [0, 1]])
+    flips = torch.tensor([False, False, False, True])
+    found = crop_and_flip(batch, 1, places, flips)[:, 0].tolist()
+    assert found == [
+        [[1, 2], [3, 4]],
+        [[0, 0], [0, 1]],
+        [[3, 4], [0, 0]],
+        [[0, 0], [2, 1]],
+    ]
+
+
+class PlacedCrop(RandomCrop):
+    """RandomCrop at places that are given, one after the other."""
+
+    def rand_crop_params(self, img):
+        return (*next(self.places), *self.crop_size)
+
+
+def test_the_same_crops_as_the_transforms():
+    """Those of RandomCrop and a flip, where the places and the flips are the same."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    places = rng.integers(0, 9, (6, 2))
+    crop = PlacedCrop(crop_size=32, padding=4)
+    crop.places = iter(places.tolist())
+    flip = RandomFlip(prob=1.0, direction='horizontal')
+    flips = torch.arange(6) % 2 == 1
+    expected = []
+    for image, mirrored in zip(images, flips, strict=True):
+        cropped = crop(dict(img=image))
+        expected.append((flip(cropped) if mirrored else cropped)['img'])
+    expected = torch.from_numpy(np.stack(expected)).permute(0, 3, 1, 2)
+    batch = torch.from_numpy(images).permute(0, 3, 1, 2)
+    found = crop_and_flip(batch, 4, torch.from_numpy(places), flips)
+    assert torch.equal(found, expected)
+    # and so the same rotated copies
+    assert torch.equal(rotated_copies(found), rotated_copies(expected))
+
+
+def test_the_same_distribution(tmp_path):
+    """Each of the 9×9 places and each side as often as the others."""
+    dataset = InMemoryImages(folder(tmp_path), crop_size=8, padding=4, flip=True)
+    dataset.images = torch.zeros((1, 1, 8, 8), dtype=torch.uint8)
+    dataset.images[0, 0, 4, 3] = 1  # where it goes tells the place, and the side
+    torch.manual_seed(0)
+    seen = torch.zeros(8, 8)
+    for _ in range(20):
+        seen += dataset.__getitems__([0] * 1000)['inputs'].sum((0, 1))
+    # a crop keeps the pixel at rows 0 to 7 for 8 of the 9 offsets, each 1/9; columns
+    # 0 to 7 for offsets -3 to 4, and mirrored from the other side
+    rows = seen.sum(1) / 20000
+    column_keeps = 8 / 9
+    torch.testing.assert_close(rows, torch.full((8,), column_keeps / 9), rtol=0.1, atol=0)
+    columns = seen.sum(0) / 20000
+    expected = torch.tensor([1.0] * 8) / 9 * 8 / 9
+    torch.testing.assert_close(columns, expected, rtol=0.1, atol=0)
+
+
+def test_batches_and_samples(tmp_path):
+    config = folder(tmp_path)
+    dataset = InMemoryImages(config)
+    batch = dataset.__getitems__([4, 0, 3])
+    assert batch['inputs'].shape == (3, 3, 8, 8)
+    assert [int(sample.gt_label) for sample in batch['data_samples']] == [1, 0, 1]
+    for index, image in zip((4, 0, 3), batch['inputs'], strict=True):
+        assert torch.equal(image, dataset.dataset[index]['inputs'])
+        assert torch.equal(dataset[index]['inputs'], image)
+    assert dataset.get_data_info(4)['gt_label'] == 1
+    assert 'data_samples' not in InMemoryImages(config, with_samples=False).__getitems__([0])
+    assert as_is(batch, _scope_='mmrot') is batch
+
+
+def test_other_sizes(tmp_path):
+    for name, shapes, message in (
+        ('several', ((8, 8), (8, 9)), r'image \d has shape .*: expected one size'),
+        ('another', ((9, 9),) * 2, 'images of 9x9 .* crops of 8x8'),
+    ):
+        (tmp_path / name).mkdir()
+        with pytest.raises(ValueError, match=message):
+            InMemoryImages(folder(tmp_path / name, shapes), crop_size=8)
+
+
+@pytest.mark.usefixtures('_any_cifar10')
+def test_pretraining_and_a_probe(data_root, tmp_path, run_tool):
+    """With --in-memory a config trains, and a probe reports what it does without."""
+    options = [
+        *(f'data_root={data_root / "cifar10"}', 'train_dataloader.batch_size=4'),
+        *('train_cfg.max_epochs=1', 'default_hooks.logger.interval=1', 'randomness.seed=0'),
+    ]
+    run_tool(
+        *('train', mmrot.config_path('rotnet/nin4_cifar10.py'), '--in-memory'),
+        *('--work-dir', tmp_path / 'pretrained', '--cfg-options', *options),
+        *('model.backbone.width=12', 'model.head.in_channels=12'),
+        'default_hooks.checkpoint.interval=1',
+    )
+    assert len(losses(tmp_path / 'pretrained')) > 1
+    run_tool(
+        *('train', mmrot.config_path('benchmarks/classification/nin4_conv_cifar10.py')),
+        *('--in-memory', '--backbone', tmp_path / 'pretrained/epoch_1.pth'),
+        *('--work-dir', tmp_path / 'probe', '--cfg-options', *options),
+        *('model.backbone.width=12', 'model.head.probes.conv2.in_channels=12'),
+        *('model.head.probes.conv2.width=12', 'default_hooks.checkpoint.interval=1'),
+    )
+    (record,) = read_results(tmp_path / 'probe')
+    run_tool(
+        *('test', mmrot.config_path('benchmarks/classification/nin4_conv_cifar10.py')),
+        *(tmp_path / 'probe/epoch_1.pth', '--work-dir', tmp_path / 'test', '--out'),
+        *(tmp_path / 'metrics.json', '--out-item', 'metrics', '--cfg-options', *options[:1]),
+        *('model.backbone.width=12', 'model.head.probes.conv2.in_channels=12'),
+        *('model.head.probes.conv2.width=12', 'test_dataloader.num_workers=0'),
+    )
+    text = (tmp_path / 'metrics.json').read_text()
+    assert f'{record["values"]["accuracy"]:.4g}' in text
+
+
+def test_other_random_steps(tmp_path, run_tool):
+    with pytest.raises(
+        SystemExit, match='--in-memory: train_dataloader has the step RandomResized'
+    ):
+        run_tool(
+            *('train', mmrot.config_path('rotnet/alexnet_in1k.py'), '--in-memory'),
+            *('--work-dir', tmp_path),
+        )
