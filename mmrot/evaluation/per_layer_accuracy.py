@@ -17,12 +17,17 @@ class PerLayerAccuracy(BaseMetric):
 
     Args:
         topk (Sequence[int]): The k to report.
+        per_class (bool): Whether to report ``<stage>/top<k>/<class>`` as well,
+            for the first k, the accuracy on the images of each class (Table 9).
         collect_device (str): Where ranks gather results, ``'cpu'`` or ``'gpu'``.
     """
 
-    def __init__(self, topk: Sequence[int] = (1,), collect_device: str = 'cpu') -> None:
+    def __init__(
+        self, topk: Sequence[int] = (1,), per_class: bool = False, collect_device: str = 'cpu'
+    ) -> None:
         super().__init__(collect_device)
         self.topk = tuple(topk)
+        self.per_class = per_class
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Note at which rank each probe has the true class.
@@ -39,23 +44,33 @@ class PerLayerAccuracy(BaseMetric):
                 rank = score.argsort(descending=True).tolist().index(label)
                 # a probe that diverged recognises nothing
                 ranks[name] = len(score) if score.isnan().any() else rank
-            self.results.append(ranks)
+            self.results.append((label, ranks))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Average over the images.
 
         Args:
-            results (list): For each image, stage → rank of the true class from 0.
+            results (list): For each image its true class, and stage → its rank
+                from 0.
 
         Returns:
             dict[str, float]: Accuracies in percent.
         """
         metrics = {}
-        for name in results[0]:
-            ranks = torch.tensor([ranks[name] for ranks in results])  # (N,)
+        labels = torch.tensor([label for label, _ in results])  # (N,)
+        stages = results[0][1]
+        for name in stages:
+            ranks = torch.tensor([ranks[name] for _, ranks in results])  # (N,)
             for k in self.topk:
                 metrics[f'{name}/top{k}'] = (ranks < k).double().mean().item() * 100
-        best = max(results[0], key=lambda name: metrics[f'{name}/top{self.topk[0]}'])
+            if self.per_class:
+                k = self.topk[0]
+                for label, title in enumerate(self.dataset_meta['classes']):
+                    hits = ranks[labels == label] < k
+                    if len(hits):
+                        accuracy = hits.double().mean().item() * 100
+                        metrics[f'{name}/top{k}/{title}'] = accuracy
+        best = max(stages, key=lambda name: metrics[f'{name}/top{self.topk[0]}'])
         metrics[f'best/top{self.topk[0]}'] = metrics[f'{best}/top{self.topk[0]}']
         print_log(f'The best stage is {best}', logger='current')
         return metrics

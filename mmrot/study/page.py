@@ -1,0 +1,182 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmrot.evaluation.result_table import NOT_PUBLISHED, NOT_RUN, published_table
+
+from .plan import EVALUATIONS, LABELS, SNAPSHOTS
+from .records import group
+
+TABLES = ('table1', 'table2', 'table3', 'table9', 'figure5a', 'figure5b')
+_HEAD = """# The CIFAR-10 study
+
+Tables 1, 2, 3 and 9 and figures 5a and 5b of the paper, by
+
+    tools/reproduce_cifar10.sh --data data/cifar10 --seeds 0 1 2
+
+This page is written from the records in `results/cifar10/`, one file for each cell and seed, by
+`tools/reproduce_cifar10.sh --page-only`; a test fails where the two differ. Measured: mean ±
+sample standard deviation over n seeds, of the last epoch, top-1 accuracy in percent on the test
+images of the data that is named.
+"""
+
+
+def write_page(records: Sequence[dict[str, Any]]) -> str:
+    """Write the page of the study from its records.
+
+    Args:
+        records (Sequence[dict]): Of any settings, see :func:`read_records`.
+
+    Returns:
+        str: Markdown. Every published cell has a line, with what was measured at
+        the paper's size; smaller studies follow, each on its own.
+    """
+    full = [record for record in records if _is_full(record)]
+    parts = [_HEAD, '## At the size of the paper', '']
+    by_data: dict[str, list[dict]] = {}
+    for record in full:
+        by_data.setdefault(record['settings']['data'], []).append(record)
+    if not by_data:
+        parts += ['Not run yet.', '']
+    for data, found in by_data.items() or {'CIFAR-10': []}.items():
+        parts += _section(data, found)
+    reduced: dict[str, list[dict]] = {}
+    for record in records:
+        if not _is_full(record):
+            reduced.setdefault(record['settings']['name'], []).append(record)
+    for name, found in sorted(reduced.items()):
+        parts += [f'## Reduced: {name}', '', _describe(found[0]), '']
+        parts += _section(found[0]['settings']['data'], found)
+    return '\n'.join(parts).rstrip() + '\n'
+
+
+def _is_full(record: dict[str, Any]) -> bool:
+    s = record['settings']
+    return s['budget'] == 1 and s['width'] == 192 and s['images_per_class'] is None
+
+
+def _describe(record: dict[str, Any]) -> str:
+    s = record['settings']
+    images = f'{s["images_per_class"]} training images a class' * bool(s['images_per_class'])
+    return (
+        f"Smaller than the paper's: {s['budget']:g} of its epochs, NIN of width {s['width']} in "
+        f'place of 192, {images or "all training images"}. It shows the order of things, not '
+        'their size; no difference to the published numbers is given.'
+    )
+
+
+def _section(data: str, records: Sequence[dict[str, Any]]) -> list[str]:
+    """One table of cells for each of the paper's."""
+    cells = group(records)
+    full = not records or _is_full(records[0])
+    lines = []
+    for name in TABLES:
+        table = published_table(name)
+        rows = list(table['rows'])
+        rows += [row for t, row, _ in cells if t == name and row not in rows]
+        found = [cell for cell in cells if cell[0] == name]
+        if not full and not found:
+            continue
+        header = ['', '', 'published', f'measured on {data}'] + ['difference'] * full
+        lines += [f'### {table["title"]} ({table["source"]})', '']
+        lines += [_line(header), _line(['---'] * len(header))]
+        for row in dict.fromkeys(rows):
+            published = dict(zip(table['columns'], table['rows'].get(row, []), strict=False))
+            for column in table['columns']:
+                values = [r['value'] for r in cells.get((name, row, column), [])]
+                number = published.get(column)
+                if number is None and not values and not _planned(name, row, column):
+                    continue
+                if not full and not values:
+                    continue
+                line = [row, column, NOT_PUBLISHED if number is None else f'{number:g}']
+                line.append(_measured(values))
+                if full:
+                    difference = ''
+                    if number is not None and values:
+                        difference = f'{np.mean(values) - number:+.2f}'
+                    line.append(difference)
+                lines.append(_line(line))
+        lines.append('')
+    if records:
+        lines += _gap(cells, data)
+    return lines
+
+
+def _planned(*cell: str) -> bool:
+    return any(cell in evaluation.cells for evaluation in EVALUATIONS)
+
+
+def _measured(values: Sequence[float]) -> str:
+    if not values:
+        return NOT_RUN
+    spread = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
+    return f'{np.mean(values):.2f}{spread} (n={len(values)})'
+
+
+def _gap(cells: dict, data: str) -> list[str]:
+    """Compare RotNet + conv with the supervised network on the same images."""
+    rows = published_table('table3')['rows']
+    names = ('supervised NIN', 'RotNet + conv')
+    measured = [[r['value'] for r in cells.get(('table3', n, 'accuracy'), [])] for n in names]
+    if not all(measured):
+        return []
+    published = rows[names[0]][0] - rows[names[1]][0]
+    gap = float(np.mean(measured[0]) - np.mean(measured[1]))
+    return [
+        f'The supervised network is {gap:.2f} points better than RotNet + conv on {data}; '
+        f'published: {published:.2f} points.',
+        '',
+    ]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f'| {" | ".join(cells)} |'
+
+
+def draw_figures(records: Sequence[dict[str, Any]], folder: str | Path) -> list[Path]:
+    """Draw figures 5a and 5b from records of one study, in the paper's layout.
+
+    Args:
+        records (Sequence[dict]): Of one data set and size.
+        folder (str | Path): Where ``figure5a.png`` and ``figure5b.png`` go.
+
+    Returns:
+        list[Path]: What was drawn: a figure needs two points of a curve.
+    """
+    # Figure, not pyplot: nothing of a window or of another user's figures
+    from matplotlib.figure import Figure
+
+    cells = group(records)
+    layouts = {
+        'figure5a': (SNAPSHOTS, 'epochs of pretraining', 'linear'),
+        'figure5b': (LABELS, 'training images per class', 'log'),
+    }
+    drawn = []
+    for name, (columns, label, scale) in layouts.items():
+        figure = Figure(figsize=(5, 3.6), layout='constrained')
+        axes = figure.add_subplot()
+        for row in published_table(name)['rows']:
+            values = {c: [r['value'] for r in cells.get((name, row, str(c)), [])] for c in columns}
+            points = [c for c in columns if values[c]]
+            if len(points) < 2:
+                continue
+            means = [np.mean(values[c]) for c in points]
+            spread = [np.std(values[c], ddof=1) if len(values[c]) > 1 else 0 for c in points]
+            axes.errorbar(points, means, yerr=spread, marker='o', capsize=3, label=row)
+        if not axes.lines:
+            continue
+        axes.set(xlabel=label, ylabel='top-1 accuracy, %', xscale=scale, xticks=columns)
+        axes.set_xticks([], minor=True)
+        axes.set_xticklabels(map(str, columns))
+        axes.grid(alpha=0.3)
+        axes.legend()
+        settings = records[0]['settings']['name']
+        axes.set_title(f'{published_table(name)["title"]}\nmeasured on {settings}', fontsize=9)
+        path = Path(folder, f'{name}.png')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+        drawn.append(path)
+    return drawn
