@@ -43,6 +43,16 @@ _KEYS = {
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
+class _Options(DictAction):
+    """mmengine's ``KEY=VALUE``, which keeps the spaces of a path."""
+
+    @staticmethod
+    def _parse_iterable(value: str) -> Any:
+        if ' ' in value and not set('[](),') & set(value):
+            return DictAction._parse_int_float_bool(value.strip('\'"'))
+        return DictAction._parse_iterable(value)
+
+
 def build_parser(description: str) -> argparse.ArgumentParser:
     """Make a parser with the arguments that training and testing share.
 
@@ -94,7 +104,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=_Options,
         help='override settings of the config, as key=value: model.angles=0,180 '
         'train_dataloader.batch_size=64 data_root=/data/imagenet; lists as key="[a,b]" or key=a,b',
     )
@@ -142,6 +152,12 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.backbone is not None:
         set_backbone(cfg, args.backbone, args.trust)
     set_dataloader_defaults(cfg, args)
+    # most configs test on what they validate on, by a copy
+    for name in ('dataloader', 'evaluator'):
+        if cfg.get(f'val_{name}') == cfg.get(f'test_{name}'):
+            prefix = f'val_{name}.'
+            also = {f'test_{key[4:]}': v for key, v in options.items() if key.startswith(prefix)}
+            options = {**also, **options}
     cfg.merge_from_dict(options)
     for field, _ in _datasets(cfg):
         if not cfg[field].get('num_workers'):

@@ -429,3 +429,27 @@ def test_backbone_reaches_its_hook():
     assert cfg.custom_hooks[0].checkpoint == 'a, b.pth'
     with pytest.raises(ValueError, match='--backbone x: expected a config with'):
         set_backbone(Config.fromfile(DIGITS), 'x')
+
+
+def test_spaces_in_a_path():
+    options = parse(
+        'x.py', '--cfg-options', 'data_root=/my data/set 1', 'a.b=[(1, 2), 3]'
+    ).cfg_options
+    assert options == {'data_root': '/my data/set 1', 'a.b': [(1, 2), 3]}
+
+
+def test_what_is_said_of_validation_holds_for_testing(tmp_path):
+    """Where a config tests on what it validates on."""
+    path = tmp_path / 'config.py'
+    path.write_text(
+        "val_dataloader = dict(dataset=dict(type='A'), batch_size=1)\n"
+        'test_dataloader = val_dataloader\n'
+        "val_evaluator = dict(type='M')\n"
+        "test_evaluator = dict(type='N')\n"
+    )
+    options = ['val_dataloader.batch_size=5', 'val_evaluator.k=2']
+    cfg = load_config(parse(str(path), '--cfg-options', *options))
+    assert cfg.val_dataloader.batch_size == cfg.test_dataloader.batch_size == 5
+    assert (cfg.val_evaluator.k, cfg.test_evaluator) == (2, dict(type='N'))
+    cfg = load_config(parse(str(path), '--cfg-options', *options, 'test_dataloader.batch_size=7'))
+    assert (cfg.val_dataloader.batch_size, cfg.test_dataloader.batch_size) == (5, 7)

@@ -60,7 +60,7 @@ def test_shared_layers_are_fc6_and_fc7(pretrained):
     network, path = pretrained
     cfg = Config.fromfile(CONFIG)
     with DefaultScope.overwrite_default_scope('mmdet'):
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(cfg.model).eval()
     state = torch.load(path)['state_dict']
     load_backbone(model.backbone, state, 'file')
     for source, target in cfg.custom_hooks[0].elsewhere.items():
@@ -78,6 +78,9 @@ def test_shared_layers_are_fc6_and_fc7(pretrained):
     torch.testing.assert_close(x, absorbed.fc7(absorbed.fc6(maps.flatten(1))))
     assert x.std() > 0
     # the head as a whole goes through them: scores and boxes of fc_cls and fc_reg
+    dropped = (head.train().relu(torch.ones(1000)) == 0).double().mean()
+    assert 0.4 < dropped < 0.6  # in training half of them
+    head.eval()
     scores, boxes = head(maps)
     torch.testing.assert_close(scores, head.fc_cls(x))
     assert boxes.shape == (3, 20 * 4)
@@ -205,10 +208,20 @@ def test_fast_rcnn_on_proposals(proposals, pretrained, tmp_path, run_tool, capsy
     assert cells == ['dog', '63.9', '56.8', f'{table8["values"]["dog"]:.2f}']
 
 
-@pytest.mark.parametrize('broken', ['missing', 'fewer', 'others', 'list'])
+def other(content: dict, key: str = 'JPEGImages/000002.jpg', **change) -> dict:
+    """Proposals, of which one image has something else."""
+    return {**content, key: {**content[key], **change}}
+
+
+@pytest.mark.parametrize(
+    'broken', ['missing', 'fewer', 'others', 'list', 'nan', 'xywh', 'outside', 'swapped', 'empty']
+)
 def test_proposals_that_do_not_fit(broken, proposals, pretrained, tmp_path, run_tool):
     content = mmengine.load(proposals / 'proposals/voc07_trainval.pkl')
     file = tmp_path / 'proposals.pkl'
+    key = 'JPEGImages/000002.jpg'
+    nothing = dict(bboxes=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32))
+    corner = dict(bboxes=np.array([[0, 0, 5, 5]], np.float32), scores=np.ones(1, np.float32))
     content, message = {
         'missing': (None, r'No such file.*proposals\.pkl'),
         'fewer': (
@@ -216,10 +229,25 @@ def test_proposals_that_do_not_fit(broken, proposals, pretrained, tmp_path, run_
             r'proposals\.pkl has no proposals for 1 of the 4 images .*000003\.jpg: it has 3',
         ),
         'others': (
-            {key.replace('0.', '9.'): value for key, value in content.items()},
-            r'proposals\.pkl has no proposals for 1 of the 4 images .*such as .*000009\.jpg',
+            {key.replace('00000', '10000'): value for key, value in content.items()},
+            r'proposals\.pkl has no proposals for 4 of the 4 images .*such as .*10000\d\.jpg',
         ),
         'list': ([1], r'proposals\.pkl: expected a dict from image to boxes'),
+        'nan': (
+            other(content, bboxes=np.full((4, 4), np.nan)),
+            r'000002\.jpg: box \[nan, .*in an image of 128x96',
+        ),
+        'xywh': (
+            other(content, bboxes=np.array([[70, 50, 20, 30]] * 4)),
+            r'000002\.jpg: box \[70\.0, 50\.0, 20\.0, 30\.0\], expected x1 < x2',
+        ),
+        'outside': (
+            other(content, bboxes=content[key]['bboxes'] * 50),
+            r'000002\.jpg: box .*in an image of 128x96',
+        ),
+        # in place, but of other images: they cover nothing
+        'swapped': (dict.fromkeys(content, corner), r'cover 0 of 4 objects at IoU 0\.5; expected'),
+        'empty': (dict.fromkeys(content, nothing), r'cover 0 of 4 objects at IoU 0\.5; expected'),
     }[broken]
     if content is not None:
         mmengine.dump(content, file)
@@ -231,6 +259,63 @@ def test_proposals_that_do_not_fit(broken, proposals, pretrained, tmp_path, run_
             *(*TINY, *FAST_OPTIONS, option),
         )
     assert not list(tmp_path.rglob('*.pth'))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            ['model.roi_head.bbox_head.num_classes=1'],
+            r'bbox_head\.num_classes=1: expected 20, the classes aeroplane, .*, \.\.\.',
+        ),
+        (
+            ['val_dataloader.dataset.metainfo.classes=(dog,cat)'],
+            'training data of the classes aeroplane, .* validation data of dog, cat: expected',
+        ),
+        (
+            ['train_dataloader.dataset.metainfo.classes=dog'],
+            r'metainfo\.classes=dog: expected a tuple, \(dog,\)',
+        ),
+    ],
+)
+def test_classes_that_differ(options, message, voc, tmp_path, run_tool):
+    arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', 'random']
+    with pytest.raises(SystemExit, match=message):
+        run_tool(
+            *('train', *arguments, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL, *options)
+        )
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_an_image_that_is_empty(voc, tmp_path, run_tool):
+    root = tmp_path / 'VOC dev kit'
+    shutil.copytree(voc, root)
+    (root / 'VOC2007/JPEGImages/000002.jpg').write_bytes(b'')
+    arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', 'random']
+    with pytest.raises(
+        SystemExit, match=r'VOC dev kit/.*000002\.jpg: expected an image, it is mis'
+    ):
+        run_tool('train', *arguments, '--cfg-options', f'data_root={root}/', *TINY, *SMALL)
+
+
+def test_fast_rcnn_pools_regions():
+    """RoI pooling to 6x6 has no CPU kernel: it is built here, and runs on a GPU."""
+    cfg = Config.fromfile(FAST)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        head = MODELS.build(cfg.model).roi_head
+    (layer,) = head.bbox_roi_extractor.roi_layers
+    assert (type(layer).__name__, layer.output_size, layer.spatial_scale) == (
+        'RoIPool',
+        (6, 6),
+        1 / 16,
+    )
+    assert (type(head.bbox_head.loss_bbox).__name__, head.bbox_head.loss_bbox.beta) == (
+        'SmoothL1Loss',
+        1.0,
+    )
+    if torch.cuda.is_available():
+        maps, regions = torch.rand(1, 256, 20, 20), torch.tensor([[0.0, 0, 0, 319, 319]])
+        assert layer.cuda()(maps.cuda(), regions.cuda()).shape == (1, 256, 6, 6)
 
 
 def test_an_image_that_does_not_decode(voc, tmp_path, run_tool):
@@ -363,6 +448,30 @@ def test_a_coco_run_that_detects_nothing(coco, tmp_path, run_tool, capsys):
 
 
 @pytest.mark.long
+def test_coco_with_two_processes(coco, resnet, tmp_path):
+    run = subprocess.run(
+        [
+            *(ROOT / 'tools/benchmarks/detection.sh', resnet, '2', MASK),
+            *('--work-dir', tmp_path, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
+            *('train_cfg.max_epochs=1', 'train_dataloader.batch_size=1'),
+            *('optim_wrapper.optimizer.lr=0.0002', 'default_hooks.checkpoint.interval=9'),
+            *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rpn.max_per_img=16'),
+            *('model.test_cfg.rcnn.score_thr=0', 'model.test_cfg.rcnn.max_per_img=8'),
+            'train_dataloader.dataset.pipeline.2.scales=[(200,96)]',
+            'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29877', 'PYTHONWARNINGS': 'ignore'},
+    )
+    assert run.returncode == 0, run.stderr
+    (record,) = read_results(tmp_path)
+    assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
+    assert list(record['values']) == published_table('resnet50_coco')['columns']
+    assert ' 37.9 ' in run.stdout  # the published one
+
+
+@pytest.mark.long
 def test_the_command_with_two_processes(voc, pretrained, tmp_path):
     """Each takes half of the images, and both know the one result."""
     run = subprocess.run(
@@ -384,7 +493,7 @@ def test_the_command_with_two_processes(voc, pretrained, tmp_path):
     assert '54.40' in run.stdout  # the published one
 
 
-def test_fc6_of_another_size(pretrained):
+def test_fc6_of_another_size(pretrained, voc, tmp_path, run_tool):
     state = dict(torch.load(pretrained[1])['state_dict'])
     state['fc6.fc.weight'] = torch.rand(512, 9216)
     target = torch.nn.Linear(9216, 4096)
@@ -394,3 +503,8 @@ def test_fc6_of_another_size(pretrained):
         load_module(target, state, 'fc6.fc', 'file')
     with pytest.raises(ValueError, match=r'fc9: fc9\.weight is missing; fc9\.bias is missing'):
         load_module(target, state, 'fc9', 'file')
+    # and by the command, which rescales first
+    torch.save(state, tmp_path / 'small.pth')
+    arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', tmp_path / 'small.pth']
+    with pytest.raises(SystemExit, match=r'checkpoint .*small\.pth: .*size mismatch for fc6'):
+        run_tool('train', *arguments, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL)

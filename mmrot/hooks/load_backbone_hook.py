@@ -180,10 +180,13 @@ class LoadBackboneHook(Hook):
             if self.checkpoint == RANDOM_RESCALED
             else self._read(self.checkpoint)
         )
-        if self.rescale:
-            state = self._rescale(state, runner)
-        if self.convolutional:
-            state = fully_convolutional(state)
+        try:
+            if self.rescale:
+                state = self._rescale(state, runner)
+            if self.convolutional:
+                state = fully_convolutional(state)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f'{source}: {error}') from error
         left = load_backbone(model.backbone, state, source)
         for name, target in self.elsewhere.items():
             left -= load_module(model.get_submodule(target), state, name, source)

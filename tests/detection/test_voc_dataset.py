@@ -13,9 +13,10 @@ OBJECT = (
 
 def write(root: Path, *objects: dict, text: str | None = None) -> VOCDataset:
     """A VOC 2007 of one image, with these objects or this text."""
-    for folder in ('Annotations', 'ImageSets/Main'):
+    for folder in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
         (root / 'VOC2007' / folder).mkdir(parents=True, exist_ok=True)
     (root / 'VOC2007/ImageSets/Main/test.txt').write_text('000001\n')
+    (root / 'VOC2007/JPEGImages/000001.jpg').write_bytes(b'a photo')
     default = {'name': 'dog', 'difficult': '<difficult>0</difficult>', 'xmin': '5', 'xmax': '40'}
     body = ''.join(OBJECT.format(**{**default, **item}) for item in objects)
     size = '<size><width>60</width><height>50</height><depth>3</depth></size>'
@@ -51,6 +52,7 @@ def test_fractions_and_other_classes_are_counted(tmp_path, capsys):
         ({'difficult': '<difficult/>'}, "dog: difficult is '', expected 0 or 1"),
         ({'difficult': '<difficult>yes</difficult>'}, "dog: difficult is 'yes'"),
         ({'xmin': '40'}, r'dog: box 40, 5, 40, 40, expected .* xmin < xmax'),
+        ({'xmin': '40.1', 'xmax': '40.8'}, r'dog: box 40\.1, 5, 40\.8, 40.* in whole pixels'),
         ({'xmin': 'nan'}, 'dog: box nan, 5, 40, 40'),
         ({'xmin': 'five'}, 'dog: box five, 5, 40, 40'),
         ({'xmax': ''}, 'dog: box 5, 5, , 40'),
@@ -59,6 +61,11 @@ def test_fractions_and_other_classes_are_counted(tmp_path, capsys):
 def test_objects_that_are_no_truth(item, message, tmp_path):
     with pytest.raises(ValueError, match=rf'annotation .*000001\.xml: {message}'):
         write(tmp_path, {}, item)
+
+
+def test_boxes_that_leave_their_image_are_counted(tmp_path, capsys):
+    write(tmp_path, {'xmax': '60'}, {'xmax': '61'})  # of an image of 60 pixels
+    assert 'boxes leave their image, 1 objects' in capsys.readouterr().out
 
 
 def test_files_that_are_no_annotation(tmp_path):

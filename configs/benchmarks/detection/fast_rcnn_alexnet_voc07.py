@@ -92,4 +92,6 @@ custom_hooks = [
             ),
         ],
     ),
+    dict(type='mmrot.CheckClassesHook'),
+    dict(type='mmdet.CheckInvalidLossHook'),
 ]

@@ -34,12 +34,13 @@ model = dict(
         ),
         # its two shared layers are fc6 and fc7
         bbox_head=dict(
-            type='Shared2FCBBoxHead',
+            type='mmrot.DropoutBBoxHead',
             with_avg_pool=False,
             in_channels=256,
             roi_feat_size=6,
             fc_out_channels=4096,
             num_classes=20,
+            loss_bbox=dict(_delete_=True, type='SmoothL1Loss', beta=1.0),
         ),
     ),
     train_cfg=dict(rcnn=dict(sampler=dict(num=64))),
@@ -80,6 +81,8 @@ custom_hooks = [
             ),
         ],
     ),
+    dict(type='mmrot.CheckClassesHook'),
+    dict(type='mmdet.CheckInvalidLossHook'),
 ]
 
 train_pipeline = [

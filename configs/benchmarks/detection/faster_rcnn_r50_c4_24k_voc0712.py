@@ -56,6 +56,8 @@ custom_hooks = [
             )
         ],
     ),
+    dict(type='mmrot.CheckClassesHook'),
+    dict(type='mmdet.CheckInvalidLossHook'),
 ]
 
 train_pipeline = [

@@ -23,6 +23,7 @@ model = dict(
         mask_head=dict(norm_cfg=norm_cfg),
     ),
 )
+custom_imports = dict(imports=['mmrot.detection'], allow_failed_imports=False)
 custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None),
     dict(
@@ -44,6 +45,8 @@ custom_hooks = [
             )
         ],
     ),
+    dict(type='mmrot.CheckClassesHook'),
+    dict(type='mmdet.CheckInvalidLossHook'),
 ]
 
 train_pipeline = [

@@ -1,0 +1,39 @@
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmrot.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckClassesHook(Hook):
+    """Refuse data sets whose classes are not those of each other and of the head.
+
+    A class too many is taken for background, and another order for other classes.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare the classes.
+
+        Raises:
+            ValueError: If they differ; names them.
+        """
+        classes = tuple(runner.train_dataloader.dataset.metainfo['classes'])
+        if runner.val_loop is not None:
+            tested = tuple(runner.val_loop.dataloader.dataset.metainfo['classes'])
+            if tested != classes:
+                raise ValueError(
+                    f'training data of the classes {_few(classes)}, validation data of '
+                    f'{_few(tested)}: expected the same, in one order (metainfo.classes)'
+                )
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        count = model.roi_head.bbox_head.num_classes
+        if count != len(classes):
+            raise ValueError(
+                f'model.roi_head.bbox_head.num_classes={count}: expected {len(classes)}, the '
+                f'classes {_few(classes)}'
+            )
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    return ', '.join(classes[:5]) + ', ...' * (len(classes) > 5)
