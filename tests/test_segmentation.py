@@ -89,6 +89,7 @@ def weights(work_dir: Path) -> dict[str, torch.Tensor]:
     return torch.load(work_dir / 'iter_2.pth', weights_only=False)['state_dict']
 
 
+@pytest.mark.filterwarnings('ignore:__array_wrap__')
 def test_fcn32s(voc12, alexnet, tmp_path, run_tool):
     """Batch norm is absorbed, fc6 and fc7 are convolutions, all of it is trained."""
     state, path = alexnet
@@ -106,6 +107,21 @@ def test_fcn32s(voc12, alexnet, tmp_path, run_tool):
     (record,) = read_results(tmp_path)
     assert record['values'] == {'segmentation': logged(tmp_path)[-1]['mIoU']}
     assert (record['table'], record['row'], record['data']) == ('table7', 'RotNet', 'VOC2012 val')
+
+    run_tool(
+        *('show_predictions', FCN32S, tmp_path / 'iter_2.pth', '--work-dir', tmp_path),
+        *('--count', 1, '--cfg-options', f'data_root={voc12}', 'val_dataloader.num_workers=0'),
+    )
+    (path,) = (tmp_path / 'predictions').iterdir()
+    picture = cv2.imread(str(path)).astype(int)
+    source = cv2.imread(str(voc12 / f'JPEGImages/{path.stem}.jpg')).astype(int)
+    mask = cv2.imread(str(voc12 / f'SegmentationClass/{path.stem}.png'), cv2.IMREAD_GRAYSCALE)
+    assert picture.shape == (24 + 120, 3 * 150 + 2 * 8, 3)
+    truth = picture[24:, -150:]
+    assert np.array_equal(picture[24:, :150], source)
+    # background and object are drawn in two colours, on the same places as the mask
+    colours = [(truth - source * 0.2)[mask == value].mean(0) for value in (0, 12)]
+    assert np.abs(colours[0] - colours[1]).max() > 50
 
 
 def test_random_rescaled(voc12, tmp_path, run_tool, capsys):
