@@ -1,8 +1,11 @@
 """Tiny data sets in the layouts of the real ones, and the host's registry scope."""
 
 import json
+import os
 import pickle
 import runpy
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,6 +168,28 @@ def run_tool(monkeypatch) -> Callable[..., None]:
         script = ROOT / 'tools' / f'{name}.py'
         monkeypatch.setattr('sys.argv', [str(script), *map(str, args)])
         runpy.run_path(str(script), run_name='__main__')
+
+    return run
+
+
+@pytest.fixture
+def run_benchmark() -> Callable[..., str]:
+    """Run a command of tools/benchmarks/ with two processes, and give what it prints."""
+
+    def run(name: str, checkpoint: object, *args: object, port: int) -> str:
+        done = subprocess.run(
+            [str(part) for part in (ROOT / 'tools/benchmarks' / name, checkpoint, 2, *args)],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                'PYTHON': sys.executable,
+                'PORT': str(port),
+                'PYTHONWARNINGS': 'ignore',
+            },
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return run
 

@@ -1,17 +1,14 @@
 """Detection with AlexNet: where fc6 and fc7 go, and training on a tiny VOC."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import mmengine
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, inheriting, logged
+from conftest import inheriting, logged
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
@@ -448,49 +445,39 @@ def test_a_coco_run_that_detects_nothing(coco, tmp_path, run_tool, capsys):
 
 
 @pytest.mark.long
-def test_coco_with_two_processes(coco, resnet, tmp_path):
-    run = subprocess.run(
-        [
-            *(ROOT / 'tools/benchmarks/detection.sh', resnet, '2', MASK),
-            *('--work-dir', tmp_path, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
-            *('train_cfg.max_epochs=1', 'train_dataloader.batch_size=1'),
-            *('optim_wrapper.optimizer.lr=0.0002', 'default_hooks.checkpoint.interval=9'),
-            *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rpn.max_per_img=16'),
-            *('model.test_cfg.rcnn.score_thr=0', 'model.test_cfg.rcnn.max_per_img=8'),
-            'train_dataloader.dataset.pipeline.2.scales=[(200,96)]',
-            'val_dataloader.dataset.pipeline.1.scale=(200,96)',
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29877', 'PYTHONWARNINGS': 'ignore'},
+def test_coco_with_two_processes(coco, resnet, tmp_path, run_benchmark):
+    printed = run_benchmark(
+        *('detection.sh', resnet, MASK),
+        *('--work-dir', tmp_path, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
+        *('train_cfg.max_epochs=1', 'train_dataloader.batch_size=1'),
+        *('optim_wrapper.optimizer.lr=0.0002', 'default_hooks.checkpoint.interval=9'),
+        *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rpn.max_per_img=16'),
+        *('model.test_cfg.rcnn.score_thr=0', 'model.test_cfg.rcnn.max_per_img=8'),
+        'train_dataloader.dataset.pipeline.2.scales=[(200,96)]',
+        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+        port=29877,
     )
-    assert run.returncode == 0, run.stderr
     (record,) = read_results(tmp_path)
     assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
     assert list(record['values']) == published_table('resnet50_coco')['columns']
-    assert ' 37.9 ' in run.stdout  # the published one
+    assert ' 37.9 ' in printed  # the published one
 
 
 @pytest.mark.long
-def test_the_command_with_two_processes(voc, pretrained, tmp_path):
+def test_the_command_with_two_processes(voc, pretrained, tmp_path, run_benchmark):
     """Each takes half of the images, and both know the one result."""
-    run = subprocess.run(
-        [
-            *(ROOT / 'tools/benchmarks/detection.sh', pretrained[1], '2', CONFIG),
-            *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL),
-            'train_dataloader.batch_size=1',
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29871', 'PYTHONWARNINGS': 'ignore'},
+    printed = run_benchmark(
+        *('detection.sh', pretrained[1], CONFIG),
+        *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL),
+        'train_dataloader.batch_size=1',
+        port=29871,
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.count('Rescaled the weights on 4 training images') == 1
+    assert printed.count('Rescaled the weights on 4 training images') == 1
     table7, _ = read_results(tmp_path)
     assert (table7['processes'], table7['batch_size'], table7['images']) == (2, 2, 2)
     assert table7['checkpoint'] == str(pretrained[1])
-    assert f'{table7["values"]["detection"]:.2f}' in run.stdout
-    assert '54.40' in run.stdout  # the published one
+    assert f'{table7["values"]["detection"]:.2f}' in printed
+    assert '54.40' in printed  # the published one
 
 
 def test_fc6_of_another_size(pretrained, voc, tmp_path, run_tool):

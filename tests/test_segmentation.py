@@ -1,16 +1,13 @@
 """Segmentation: FCN on AlexNet and ResNet-50 on tiny data sets in their real layouts."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, inheriting, logged
+from conftest import inheriting, logged
 
 from mmrot.converters import absorb_bn, fully_convolutional
 from mmrot.evaluation.result_table import read_results
@@ -205,20 +202,15 @@ def test_bad_data(broken, voc12, tmp_path, run_tool):
 
 
 @pytest.mark.long
-def test_the_command_with_two_processes(voc12, alexnet, tmp_path):
-    run = subprocess.run(
-        [
-            *(ROOT / 'tools/benchmarks/segmentation.sh', alexnet[1], '2'),
-            *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET),
-            *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29873', 'PYTHONWARNINGS': 'ignore'},
+def test_the_command_with_two_processes(voc12, alexnet, tmp_path, run_benchmark):
+    printed = run_benchmark(
+        *('segmentation.sh', alexnet[1]),
+        *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET),
+        *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
+        port=29873,
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.count('Rescaled the weights on 3 training images') == 1
+    assert printed.count('Rescaled the weights on 3 training images') == 1
     (record,) = read_results(tmp_path)
     assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
-    assert ' 39.10 ' in run.stdout  # the published one
-    assert f'{record["values"]["segmentation"]:.2f}' in run.stdout
+    assert ' 39.10 ' in printed  # the published one
+    assert f'{record["values"]["segmentation"]:.2f}' in printed

@@ -1,13 +1,10 @@
 """VOC 2007 classification with AlexNet, on a tiny VOC and on a folder of photos."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, inheriting, logged
+from conftest import inheriting, logged
 from mmengine.config import Config
 
 import mmrot
@@ -103,19 +100,14 @@ def test_an_empty_split(voc, alexnet, tmp_path, run_tool):
 
 
 @pytest.mark.long
-def test_the_command_with_two_processes(voc, alexnet, tmp_path):
-    run = subprocess.run(
-        [
-            *(ROOT / 'tools/benchmarks/voc07_classification.sh', alexnet, '2'),
-            *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/VOC2007', *TINY),
-            *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29875', 'PYTHONWARNINGS': 'ignore'},
+def test_the_command_with_two_processes(voc, alexnet, tmp_path, run_benchmark):
+    printed = run_benchmark(
+        *('voc07_classification.sh', alexnet),
+        *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/VOC2007', *TINY),
+        *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
+        port=29875,
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.count('Rescaled the weights on 4 training images') == 1
+    assert printed.count('Rescaled the weights on 4 training images') == 1
     (record,) = read_results(tmp_path)
     assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
-    assert ' 70.87 ' in run.stdout  # the published one
+    assert ' 70.87 ' in printed  # the published one

@@ -37,8 +37,9 @@ _PACKAGES = (
     'onedl-mmdetection',
     'onedl-mmsegmentation',
 )
-# Which row of a table a backbone that was not pretrained fills.
+# Which row of a table a backbone that was not pretrained fills, and the default names.
 _ROWS = {RANDOM: 'random_row', RANDOM_RESCALED: 'random_rescaled_row'}
+_NAMES = {'row': 'RotNet', 'random_row': 'random', 'random_rescaled_row': 'random rescaled'}
 _NUM_PER_CLASS = 'num_per_class'
 # Whose data sets are told apart by their folders.
 _BY_FOLDER = ('mmdet.', 'mmseg.', 'mmrot.detection')
@@ -56,9 +57,9 @@ class ResultTableHook(Hook):
     Args:
         tables (Sequence[dict]): The tables that the run fills. Each has
             ``table``, a name of ``mmrot/evaluation/published.json``; ``row``, the
-            row of a pretrained backbone; ``random_row``, that of
-            ``checkpoint=random``, and where weights are rescaled
-            ``random_rescaled_row``. What fills the columns:
+            row of a pretrained backbone, by default ``'RotNet'``; ``random_row``,
+            that of ``checkpoint=random``, by default ``'random'``; and
+            ``random_rescaled_row``, ``'random rescaled'``. What fills the columns:
 
             - of probes nothing, each stage has a column of its name; or
               ``columns``, a dict from column to stage. The column
@@ -179,11 +180,12 @@ class ResultTableHook(Hook):
         self, runner: Runner, metrics: dict[str, float], dataset: Dataset, **training: Any
     ) -> list[dict[str, Any]]:
         origin = _origin(runner) or {}
+        row = _ROWS.get(origin.get('file') or '', 'row')
         data, images = data_name(dataset)
         return [
             dict(
                 table=entry['table'],
-                row=entry[_ROWS.get(origin.get('file') or '', 'row')],
+                row=entry.get(row, _NAMES[row]),
                 values=self._values(entry, metrics),
                 data=data,
                 images=images,

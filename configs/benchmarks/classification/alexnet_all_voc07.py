@@ -13,15 +13,12 @@ _base_ = 'alexnet_fc6_8_voc07.py'
 
 model = dict(backbone=dict(frozen_stages=-1))
 custom_hooks = [
-    dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
+    {{_base_.load_backbone}},
     dict(
         type='mmrot.ResultTableHook',
         tables=[
             dict(
                 table='table7',
-                row='RotNet',
-                random_row='random',
-                random_rescaled_row='random rescaled',
                 metrics={'classification, all': 'voc07/mAP'},
             )
         ],

@@ -33,16 +33,14 @@ data_preprocessor = dict(
     std=[58.395, 57.12, 57.375],
     to_rgb=True,
 )
+load_backbone = dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64)
 custom_hooks = [
-    dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
+    load_backbone,
     dict(
         type='mmrot.ResultTableHook',
         tables=[
             dict(
                 table='table7',
-                row='RotNet',
-                random_row='random',
-                random_rescaled_row='random rescaled',
                 metrics={'classification, fc6-8': 'voc07/mAP'},
             )
         ],

@@ -25,7 +25,7 @@ custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None),
     dict(
         type='mmrot.ResultTableHook',
-        tables=[dict(table='table6', row='RotNet', random_row='random')],
+        tables=[dict(table='table6')],
     ),
 ]
 train_dataloader = dict(batch_size=192, dataset=dict(pipeline={{_base_.random_crop_pipeline}}))

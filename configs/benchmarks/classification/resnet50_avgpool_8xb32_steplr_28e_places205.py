@@ -22,7 +22,7 @@ custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None),
     dict(
         type='mmrot.ResultTableHook',
-        tables=[dict(table='resnet50_places205', row='RotNet', random_row='random')],
+        tables=[dict(table='resnet50_places205')],
     ),
 ]
 param_scheduler = dict(milestones=[7, 14, 21])

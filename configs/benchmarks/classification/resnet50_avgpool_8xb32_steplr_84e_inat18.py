@@ -22,7 +22,7 @@ custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None),
     dict(
         type='mmrot.ResultTableHook',
-        tables=[dict(table='resnet50_inaturalist2018', row='RotNet', random_row='random')],
+        tables=[dict(table='resnet50_inaturalist2018')],
     ),
 ]
 param_scheduler = dict(milestones=[24, 48, 72])

@@ -24,7 +24,7 @@ custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None),
     dict(
         type='mmrot.ResultTableHook',
-        tables=[dict(table='resnet50_imagenet', row='RotNet', random_row='random')],
+        tables=[dict(table='resnet50_imagenet')],
     ),
 ]
 

@@ -76,17 +76,11 @@ custom_hooks = [
         tables=[
             dict(
                 table='table7',
-                row='RotNet',
-                random_row='random',
-                random_rescaled_row='random rescaled',
                 metrics={'detection': 'pascal_voc/mAP'},
                 scale=100,
             ),
             dict(
                 table='table8',
-                row='RotNet',
-                random_row='random',
-                random_rescaled_row='random rescaled',
                 classes='pascal_voc/AP50/',
                 scale=100,
             ),

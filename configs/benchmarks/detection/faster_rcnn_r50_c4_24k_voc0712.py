@@ -49,8 +49,6 @@ custom_hooks = [
         tables=[
             dict(
                 table='resnet50_voc0712',
-                row='RotNet',
-                random_row='random',
                 metrics={'AP50': 'pascal_voc/AP50'},
                 scale=100,
             )

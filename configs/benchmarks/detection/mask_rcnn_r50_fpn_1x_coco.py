@@ -31,8 +31,6 @@ custom_hooks = [
         tables=[
             dict(
                 table='resnet50_coco',
-                row='RotNet',
-                random_row='random',
                 metrics={
                     'box mAP': 'coco/bbox_mAP',
                     'box AP50': 'coco/bbox_mAP_50',

@@ -63,9 +63,6 @@ custom_hooks = [
         tables=[
             dict(
                 table='table7',
-                row='RotNet',
-                random_row='random',
-                random_rescaled_row='random rescaled',
                 metrics={'segmentation': 'mIoU'},
             )
         ],

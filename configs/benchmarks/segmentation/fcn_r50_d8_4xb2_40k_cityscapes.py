@@ -21,8 +21,6 @@ custom_hooks = [
         tables=[
             dict(
                 table='resnet50_cityscapes',
-                row='RotNet',
-                random_row='random',
                 metrics={'mIoU': 'mIoU'},
             )
         ],

@@ -21,8 +21,6 @@ custom_hooks = [
         tables=[
             dict(
                 table='resnet50_voc12aug',
-                row='RotNet',
-                random_row='random',
                 metrics={'mIoU': 'mIoU'},
             )
         ],
