@@ -201,6 +201,15 @@ def test_bad_data(broken, voc12, tmp_path, run_tool):
     assert not list(tmp_path.rglob('*.pth'))
 
 
+def test_classes_that_are_not_those_of_the_head(voc12, tmp_path, run_tool):
+    with pytest.raises(SystemExit, match=r'decode_head\.num_classes=20: expected 21, the'):
+        run_tool(
+            *('train', FCN32S, '--work-dir', tmp_path, '--backbone', 'random'),
+            *('--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET),
+            'model.decode_head.num_classes=20',
+        )
+
+
 @pytest.mark.long
 def test_the_command_with_two_processes(voc12, alexnet, tmp_path, run_benchmark):
     printed = run_benchmark(

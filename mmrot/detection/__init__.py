@@ -3,10 +3,9 @@
 mmdet is optional, so no registry of mmrot imports this by itself.
 """
 
-from .check_classes_hook import CheckClassesHook
 from .dropout_bbox_head import DropoutBBoxHead
 from .res_layer_extra_norm import ResLayerExtraNorm
 from .voc_dataset import VOCDataset
 from .voc_metric import VOCMetric
 
-__all__ = ['CheckClassesHook', 'DropoutBBoxHead', 'ResLayerExtraNorm', 'VOCDataset', 'VOCMetric']
+__all__ = ['DropoutBBoxHead', 'ResLayerExtraNorm', 'VOCDataset', 'VOCMetric']

@@ -1,6 +1,13 @@
+from .check_classes_hook import CheckClassesHook
 from .load_backbone_hook import LoadBackboneHook
 from .progress_line_hook import ProgressLineHook
 from .result_table_hook import ResultTableHook
 from .sync_buffers_hook import SyncBuffersHook
 
-__all__ = ['LoadBackboneHook', 'ProgressLineHook', 'ResultTableHook', 'SyncBuffersHook']
+__all__ = [
+    'CheckClassesHook',
+    'LoadBackboneHook',
+    'ProgressLineHook',
+    'ResultTableHook',
+    'SyncBuffersHook',
+]

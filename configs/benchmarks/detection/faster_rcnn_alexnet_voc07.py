@@ -81,7 +81,7 @@ custom_hooks = [
             ),
         ],
     ),
-    dict(type='mmrot.CheckClassesHook'),
+    dict(type='mmrot.CheckClassesHook', head='roi_head.bbox_head'),
     dict(type='mmdet.CheckInvalidLossHook'),
 ]
 

@@ -23,7 +23,6 @@ model = dict(
         mask_head=dict(norm_cfg=norm_cfg),
     ),
 )
-custom_imports = dict(imports=['mmrot.detection'], allow_failed_imports=False)
 custom_hooks = [
     dict(type='mmrot.LoadBackboneHook', checkpoint=None),
     dict(
@@ -43,7 +42,7 @@ custom_hooks = [
             )
         ],
     ),
-    dict(type='mmrot.CheckClassesHook'),
+    dict(type='mmrot.CheckClassesHook', head='roi_head.bbox_head'),
     dict(type='mmdet.CheckInvalidLossHook'),
 ]
 

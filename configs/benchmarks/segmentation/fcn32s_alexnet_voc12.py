@@ -67,6 +67,7 @@ custom_hooks = [
             )
         ],
     ),
+    dict(type='mmrot.CheckClassesHook', head='decode_head'),
     dict(type='mmrot.CheckMasksHook'),
 ]
 

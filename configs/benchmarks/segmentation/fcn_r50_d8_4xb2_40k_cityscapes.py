@@ -25,6 +25,7 @@ custom_hooks = [
             )
         ],
     ),
+    dict(type='mmrot.CheckClassesHook', head='decode_head'),
     dict(type='mmrot.CheckMasksHook'),
 ]
 

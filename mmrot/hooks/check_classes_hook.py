@@ -9,8 +9,15 @@ from mmrot.registry import HOOKS
 class CheckClassesHook(Hook):
     """Refuse data sets whose classes are not those of each other and of the head.
 
-    A class too many is taken for background, and another order for other classes.
+    Of a detector a class too many is taken for background, and another order is
+    taken for other classes.
+
+    Args:
+        head (str): Where the model has the head that has ``num_classes``.
     """
+
+    def __init__(self, head: str) -> None:
+        self.head = head
 
     def before_train(self, runner: Runner) -> None:
         """Compare the classes.
@@ -27,11 +34,11 @@ class CheckClassesHook(Hook):
                     f'{_few(tested)}: expected the same, in one order (metainfo.classes)'
                 )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        count = model.roi_head.bbox_head.num_classes
+        count = model.get_submodule(self.head).num_classes
         if count != len(classes):
             raise ValueError(
-                f'model.roi_head.bbox_head.num_classes={count}: expected {len(classes)}, the '
-                f'classes {_few(classes)}'
+                f'model.{self.head}.num_classes={count}: expected {len(classes)}, the classes '
+                f'{_few(classes)}'
             )
 
 
