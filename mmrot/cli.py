@@ -291,14 +291,19 @@ def use_labelled_folder(cfg: Config, root: str) -> None:
 
     Args:
         cfg (Config): Any classification config; changed in place. Its pipelines
-            and wrappers of data sets stay; the head gets the number of classes.
+            and wrappers of data sets stay; the head gets the number of classes, and
+            softmax in place of a sigmoid for each.
         root (str): Folder with ``train/<class>/`` and ``val/<class>/`` or
             ``test/<class>/``.
 
     Raises:
         ValueError: If a split is not there or has other classes than the
-            training photos.
+            training photos, or the config is of another task.
     """
+    if 'head' not in cfg.model:
+        raise ValueError(
+            '--labelled-folder: expected a config of classification, whose model has a head'
+        )
     splits = {
         'train': 'train',
         'val': 'val' if Path(root, 'val').is_dir() else 'test',
@@ -330,7 +335,11 @@ def use_labelled_folder(cfg: Config, root: str) -> None:
             data_prefix=split,
             pipeline=_reading_files(cfg, dataset.pipeline),
         )
-    cfg.model.head.num_classes = len(classes['train'])
+    head = cfg.model.head
+    head.num_classes = len(classes['train'])
+    if str(head.type).endswith('MultiLabelLinearClsHead'):  # a photo has one class
+        head.type = 'mmpretrain.LinearClsHead'
+        head.loss.use_sigmoid = False
 
 
 def use_memory(cfg: Config) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import inheriting, logged
+from mmengine.config import Config
 
 from mmrot.converters import absorb_bn, fully_convolutional
 from mmrot.evaluation.result_table import read_results
@@ -99,7 +100,7 @@ def test_fcn32s(voc12, alexnet, tmp_path, run_tool):
     trained, expected = weights(tmp_path), fully_convolutional(absorb_bn(state))
     for name, value in expected.items():
         moved = (trained[f'backbone.{name}'] - value).norm() / value.norm().clamp(min=1)
-        assert moved < 0.05, name
+        assert 0 < moved < 0.05, name
     assert trained['decode_head.conv_seg.weight'].abs().max() > 0
     (record,) = read_results(tmp_path)
     assert record['values'] == {'segmentation': logged(tmp_path)[-1]['mIoU']}
@@ -110,15 +111,49 @@ def test_fcn32s(voc12, alexnet, tmp_path, run_tool):
         *('--count', 1, '--cfg-options', f'data_root={voc12}', 'val_dataloader.num_workers=0'),
     )
     (path,) = (tmp_path / 'predictions').iterdir()
+    name = path.stem.removeprefix('00000_')
     picture = cv2.imread(str(path)).astype(int)
-    source = cv2.imread(str(voc12 / f'JPEGImages/{path.stem}.jpg')).astype(int)
-    mask = cv2.imread(str(voc12 / f'SegmentationClass/{path.stem}.png'), cv2.IMREAD_GRAYSCALE)
+    source = cv2.imread(str(voc12 / f'JPEGImages/{name}.jpg')).astype(int)
+    mask = cv2.imread(str(voc12 / f'SegmentationClass/{name}.png'), cv2.IMREAD_GRAYSCALE)
     assert picture.shape == (24 + 120, 3 * 150 + 2 * 8, 3)
     truth = picture[24:, -150:]
     assert np.array_equal(picture[24:, :150], source)
     # background and object are drawn in two colours, on the same places as the mask
     colours = [(truth - source * 0.2)[mask == value].mean(0) for value in (0, 12)]
     assert np.abs(colours[0] - colours[1]).max() > 50
+
+
+def test_recipe():
+    """What aligns input and output, and Long et al.'s schedule."""
+    cfg = Config.fromfile(FCN32S)
+    backbone, head = cfg.model.backbone, cfg.model.decode_head
+    assert (backbone.padding, backbone.convolutional, head.align_corners) == (96, True, False)
+    assert backbone.get('frozen_stages', -1) == -1
+    assert cfg.model.data_preprocessor.size == (512, 512)
+    assert cfg.model.data_preprocessor.test_cfg.size_divisor == 32
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 20
+    optimizer, more = cfg.optim_wrapper.optimizer, cfg.optim_wrapper.paramwise_cfg
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.001, 0.9, 0.0005)
+    assert (more.bias_lr_mult, more.bias_decay_mult) == (2, 0)
+    assert (cfg.train_cfg.max_iters, cfg.param_scheduler) == (12800, [])
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['model.data_preprocessor.seg_pad_val=0'], r'seg_pad_val=0: expected 255, as model\.dec'),
+        (['val_evaluator.ignore_index=11'], r'val_evaluator\.ignore_index=11: expected 255, as'),
+        (
+            ['model.data_preprocessor.size=(96,160)'],
+            r'\.jpg has \(height, width\) \(120, 150\): expected at most .*size=\(96, 160\)',
+        ),
+    ],
+)
+def test_settings_that_do_not_agree(options, message, voc12, tmp_path, run_tool):
+    arguments = ['train', FCN32S, '--work-dir', tmp_path, '--backbone', 'random']
+    with pytest.raises((SystemExit, ValueError), match=message):
+        run_tool(*arguments, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET, *options)
+    assert not list(tmp_path.rglob('*.pth'))
 
 
 def test_random_rescaled(voc12, tmp_path, run_tool, capsys):
@@ -172,7 +207,9 @@ def test_fcn_on_cityscapes(cityscapes, resnet, tmp_path, run_tool):
     assert record['data'] == 'cityscapes val'
 
 
-@pytest.mark.parametrize('broken', ['class', 'size', 'mask', 'photo', 'empty'])
+@pytest.mark.parametrize(
+    'broken', ['class', 'size', 'mask', 'cut mask', 'colours', 'photo', 'empty']
+)
 def test_bad_data(broken, voc12, tmp_path, run_tool):
     root = tmp_path / 'VOC2012'
     shutil.copytree(voc12, root)
@@ -186,6 +223,12 @@ def test_bad_data(broken, voc12, tmp_path, run_tool):
     elif broken == 'mask':
         mask.write_bytes(b'no image')
         message = r'mask .*2007_000001\.png: expected an image that can be decoded'
+    elif broken == 'cut mask':
+        mask.write_bytes(mask.read_bytes()[:80])
+        message = r'mask .*2007_000001\.png: expected an image that can be decoded'
+    elif broken == 'colours':
+        cv2.imwrite(str(mask), np.zeros((120, 150, 3), np.uint8))
+        message = r'mask .*2007_000001\.png has 3 channels: expected class numbers in one'
     elif broken == 'photo':
         (root / 'JPEGImages/2007_000001.jpg').write_bytes(b'no image')
         message = r'failed to load image: .*2007_000001\.jpg'

@@ -35,7 +35,7 @@ def test_input_prediction_and_truth(voc, detector, tmp_path, run_tool, capsys):
         'test_dataloader.dataset.pipeline.1.scale=(200,96)',
     )
     pictures = sorted((tmp_path / 'pictures').iterdir())
-    assert [path.name for path in pictures] == ['000004.png', '000005.png']
+    assert [path.name for path in pictures] == ['00000_000004.png', '00001_000005.png']
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line.endswith('.png')] == [str(p) for p in pictures]
     assert not list((tmp_path / 'work').rglob('*.png'))

@@ -69,10 +69,11 @@ class AlexNet(BaseModule):
 
     Its fully convolutional form is that of Long et al., *Fully Convolutional
     Networks for Semantic Segmentation*, CVPR 2015: fc6 and fc7 are convolutions
-    over pool5, of 6×6 and 1×1, with the same weights. A position of fc7 sees the
-    224×224 pixels whose middle is pixel 32·i + 111. With a padding of 96 and sides
-    of the image that are multiples of 32 it is pixel 32·i + 15, half a pixel from
-    the middle of the i-th 32×32 cell, so upsampling the map aligns it.
+    over pool5, of 6×6 and 1×1, with the same weights. A position of fc7 sees 355×355
+    pixels, padding included, and their middle is pixel 32·i + 111. With a padding
+    of 96 and sides of the image that are multiples of 32 it is pixel 32·i + 15,
+    half a pixel from the middle of the i-th 32×32 cell, so upsampling the map
+    aligns it.
 
     Args:
         out_indices (Sequence[int]): Stages to return, 0 for conv1, 5 for pool5,

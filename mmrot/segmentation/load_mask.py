@@ -1,5 +1,4 @@
 from mmseg.datasets.transforms import LoadAnnotations
-from PIL import UnidentifiedImageError
 
 from mmrot.registry import TRANSFORMS
 
@@ -21,9 +20,15 @@ class LoadMask(LoadAnnotations):
         path = results['seg_map_path']
         try:
             results = super().transform(results)
-        except (AttributeError, TypeError, UnidentifiedImageError) as error:
+        except FileNotFoundError:
+            raise
+        except (AttributeError, OSError, TypeError) as error:
             raise ValueError(f'mask {path}: expected an image that can be decoded') from error
         shape, expected = results['gt_seg_map'].shape, tuple(results['ori_shape'])
+        if len(shape) != 2:
+            raise ValueError(
+                f'mask {path} has {shape[2]} channels: expected one, of class numbers'
+            )
         if shape != expected:
             raise ValueError(
                 f'mask {path} has (height, width) {shape}, its image {results["img_path"]} '

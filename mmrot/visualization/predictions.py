@@ -29,8 +29,8 @@ def draw_side_by_side(
         model (nn.Module): Detector of mmdet or segmentor of mmseg.
         dataset (Dataset): What it is tested on, with annotations.
         visualizer (Visualizer): Of the model's host.
-        out_dir (str | Path): Made where it does not exist; ``<image>.png`` goes
-            there.
+        out_dir (str | Path): Made where it does not exist;
+            ``<index>_<image>.png`` goes there.
         count (int): How many images, spread evenly over the data set.
         score_thr (float): Boxes with a lower score are not drawn.
 
@@ -69,7 +69,8 @@ def draw_side_by_side(
                 **more,
             )
             panels[name] = visualizer.get_image()
-        path = out_dir / f'{Path(sample.img_path).stem}.png'
+        # two folders may have images of one name
+        path = out_dir / f'{index:05d}_{Path(sample.img_path).stem}.png'
         mmcv.imwrite(_join(panels)[..., ::-1], str(path))
         yield path
 

@@ -105,7 +105,7 @@ def test_bad_arguments(arguments, message):
 
 @torch.no_grad()
 def test_fully_convolutional_at_224():
-    """Without padding, its one position is fc7, and two are 32 pixels apart."""
+    """Without padding, its one position is fc7 of the network it comes from."""
     torch.manual_seed(0)
     net = AlexNet(norm_cfg=None)
     net.init_weights()

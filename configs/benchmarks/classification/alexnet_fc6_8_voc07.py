@@ -6,8 +6,8 @@ conv1 to conv5 are frozen. Batch norm is absorbed and the weights are rescaled
 before training. ``random`` and ``random-rescaled`` in place of the checkpoint
 are the controls. The protocol of Krähenbühl et al. (2016), by their code: 1 GPU ×
 16 images, 80,000 iterations, the learning rate halved every 10,000; random crops
-in training, the mean of 10 crops in testing, 11-point mAP. Layout:
-data/VOCdevkit/VOC2007.
+in training, the mean of 10 crops in testing, 11-point mAP; docs/segmentation.md
+says where it differs from their code. Layout: data/VOCdevkit/VOC2007.
 
 Published: RotNet 70.87, random rescaled 39.2 % mAP. With this code: not run.
 """
