@@ -26,9 +26,7 @@ class LoadMask(LoadAnnotations):
             raise ValueError(f'mask {path}: expected an image that can be decoded') from error
         shape, expected = results['gt_seg_map'].shape, tuple(results['ori_shape'])
         if len(shape) != 2:
-            raise ValueError(
-                f'mask {path} has {shape[2]} channels: expected one, of class numbers'
-            )
+            raise ValueError(f'mask {path} has {shape[2]} channels: expected class numbers in one')
         if shape != expected:
             raise ValueError(
                 f'mask {path} has (height, width) {shape}, its image {results["img_path"]} '
