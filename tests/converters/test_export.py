@@ -56,7 +56,12 @@ def test_round_trip_and_other_networks():
         ),
         (
             AlexNet(out_indices=(4,)),
-            dict(type='mmrot.AlexNet', out_indices=(4,), norm_cfg=dict(type='BN')),
+            dict(
+                type='mmrot.AlexNet',
+                out_indices=(4,),
+                norm_cfg=dict(type='BN'),
+                convolutional=False,
+            ),
         ),
         (MMPretrainResNet(34), dict(type='mmpretrain.ResNet', depth=34)),
         (MMPretrainResNet(50), dict(type='mmpretrain.ResNet', depth=50)),
