@@ -3,6 +3,7 @@ from typing import Any
 
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from rich.progress import track
 from torch import Tensor
@@ -69,8 +70,6 @@ class InMemoryImages(Dataset):
         flip (bool): Whether to mirror half of the images, at random.
         with_samples (bool): Whether a batch has ``data_samples``; pretraining
             needs none.
-        device (str, optional): Where the images lie. Defaults to the GPU, or the
-            CPU where there is none.
 
     Raises:
         ValueError: If the images are of several sizes, or there are none.
@@ -83,13 +82,12 @@ class InMemoryImages(Dataset):
         padding: int = 0,
         flip: bool = False,
         with_samples: bool = True,
-        device: str | None = None,
     ) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.metainfo = self.dataset.metainfo
         self.padding = padding
         self.flip = flip
-        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        self.device = torch.device(get_device())  # the GPU, where there is one
         if not len(self.dataset):
             raise ValueError('no images to hold in memory')
         shape = tuple(self.dataset[0]['inputs'].shape)

@@ -131,8 +131,6 @@ class LoadBackboneHook(Hook):
             has some, see :func:`mmrot.converters.absorb_bn`.
         rescale (int): How many of the training images to rescale the weights on,
             see :func:`mmrot.converters.rescale`; 0 leaves them as they are.
-        convolutional (bool): Whether the model's AlexNet is the fully
-            convolutional one, see :func:`mmrot.converters.fully_convolutional`.
     """
 
     priority = 'VERY_LOW'
@@ -144,14 +142,12 @@ class LoadBackboneHook(Hook):
         elsewhere: dict[str, str] | None = None,
         absorb_bn: bool = False,
         rescale: int = 0,
-        convolutional: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.trust = trust
         self.elsewhere = elsewhere or {}
         self.absorb_bn = absorb_bn
         self.rescale = rescale
-        self.convolutional = convolutional
         # where the backbone comes from: name of the file, and its hash
         self.origin: dict[str, str | None] | None = None
 
@@ -183,7 +179,7 @@ class LoadBackboneHook(Hook):
         try:
             if self.rescale:
                 state = self._rescale(state, runner)
-            if self.convolutional:
+            if getattr(model.backbone, 'convolutional', False):
                 state = fully_convolutional(state)
         except (RuntimeError, ValueError) as error:
             raise ValueError(f'{source}: {error}') from error

@@ -1,7 +1,7 @@
 """What the study consists of: pretrainings, evaluations and the cells they fill."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Evaluation:
 
     Args:
         name (str): Of the run.
-        config (str): Below ``configs/benchmarks/classification/``.
+        config (str): Below ``configs/``.
         pretraining (str): One of ``PRETRAININGS``, or ``'random'``.
         tables (Sequence[dict]): As of :class:`mmrot.ResultTableHook`; every row
             is named ``row``.
@@ -89,7 +89,7 @@ class Evaluation:
     config: str
     pretraining: str
     tables: Sequence[dict]
-    cells: Sequence[tuple[str, str, str]] = field(default=(), compare=False)
+    cells: Sequence[tuple[str, str, str]] = ()
     snapshot: int | None = None
     num_per_class: int | None = None
 

@@ -43,8 +43,10 @@ if [ $# -gt 0 ] && [[ $1 != --* ]]; then
     config=$1
     shift
 fi
-[[ $checkpoint == random || $checkpoint == random-rescaled ]] || [ -f "$checkpoint" ] || [[ $checkpoint == *://* ]] ||
-    die "CHECKPOINT=$checkpoint: expected a file, or 'random'"
+case $checkpoint in
+random | random-rescaled | *://*) ;;
+*) [ -f "$checkpoint" ] || die "CHECKPOINT=$checkpoint: expected a file, or 'random'" ;;
+esac
 [ -f "$config" ] || die "CONFIG=$config: no such file"
 
 # epoch_100.pth of work_dirs/nin4_cifar10 becomes nin4_cifar10_epoch_100

@@ -56,7 +56,6 @@ custom_hooks = [
         checkpoint=None,
         absorb_bn=True,
         rescale=64,
-        convolutional=True,
     ),
     dict(
         type='mmrot.ResultTableHook',
