@@ -6,7 +6,6 @@ mmengine imports this module by itself when it meets a type that is written
 
 from mmengine.registry import (
     DATA_SAMPLERS,
-    OPTIM_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
     VISBACKENDS,
@@ -18,6 +17,7 @@ from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmrot', locations=['mmrot.models'])
@@ -37,12 +37,17 @@ FUNCTIONS = Registry(
     'function', parent=MMENGINE_FUNCTIONS, scope='mmrot', locations=['mmrot.datasets']
 )
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmrot', locations=['mmrot.hooks'])
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper',
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    scope='mmrot',
+    locations=['mmrot.optim_wrapper'],
+)
 
 # What a config inherits by 'mmrot::...' is built in mmrot's scope. These are
 # empty; without them mmengine warns that it does not find the scope.
 for _parent in (
     DATA_SAMPLERS,
-    OPTIM_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
     VISBACKENDS,

@@ -16,9 +16,11 @@ from mmrot.cli import (
     one_line_errors,
     set_backbone,
     set_data_root,
+    use_amp,
     use_image_folder,
     use_labelled_folder,
 )
+from mmrot.models import RotationHead
 
 DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
 QUICK = [
@@ -365,9 +367,27 @@ def test_drawing_and_tta_of_the_hosts():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-def test_amp_needs_a_gpu(tmp_path, run_tool):
-    with pytest.raises(SystemExit, match='only available training on gpu'):
-        run_tool('train', DIGITS, '--amp', '--work-dir', tmp_path, '--cfg-options', *QUICK)
+def test_amp_on_a_cpu_computes_in_bfloat16(tmp_path, run_tool, monkeypatch):
+    """Features are bfloat16 in training, weights and losses float32, validation float32."""
+    seen = []
+    forward = RotationHead.forward
+
+    def spy(self, feats):
+        seen.append((self.training, feats[-1].dtype))
+        return forward(self, feats)
+
+    monkeypatch.setattr(RotationHead, 'forward', spy)
+    run_tool('train', DIGITS, '--amp', '--work-dir', tmp_path, '--cfg-options', *QUICK)
+    assert set(seen) == {(True, torch.bfloat16), (False, torch.float32)}
+    weights = torch.load(next(tmp_path.glob('epoch_*.pth')), weights_only=False)['state_dict']
+    assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float32}
+
+
+def test_amp_on_a_gpu_scales_losses(monkeypatch):
+    monkeypatch.setattr('mmrot.cli.get_device', lambda: 'cuda')
+    cfg = Config({'optim_wrapper': {'type': 'OptimWrapper'}})
+    use_amp(cfg)
+    assert cfg.optim_wrapper == {'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'}
 
 
 def test_auto_scale_lr_counts_images(tmp_path, run_tool):

@@ -2,7 +2,7 @@
 """Train a model of mmrot, mmpretrain, mmdet or mmseg from a config."""
 
 from mmrot.checkpoint import mmengine_loads_with
-from mmrot.cli import build_parser, build_runner, load_config, one_line_errors
+from mmrot.cli import build_parser, build_runner, load_config, one_line_errors, use_amp
 
 
 def main() -> None:
@@ -30,8 +30,7 @@ def main() -> None:
         if args.no_validate:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         if args.amp:
-            cfg.optim_wrapper.type = 'AmpOptimWrapper'
-            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+            use_amp(cfg)
         if args.resume is not None:
             cfg.resume = True
             cfg.load_from = None if args.resume == 'auto' else args.resume

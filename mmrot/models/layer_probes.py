@@ -77,7 +77,7 @@ class LayerProbes(BaseModule):
         losses = {}
         for name, logits in self(feats).items():
             accuracy = (logits.detach().argmax(1) == target).float().mean() * 100
-            losses[f'{name}.loss'] = F.cross_entropy(logits, target)
+            losses[f'{name}.loss'] = F.cross_entropy(logits.float(), target)  # not bfloat16
             losses[f'{name}.accuracy'] = accuracy
         return losses
 

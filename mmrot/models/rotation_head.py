@@ -79,4 +79,5 @@ class RotationHead(BaseModule):
         """
         logits = self(feats)  # (B, K)
         accuracy = (logits.detach().argmax(1) == labels).float().mean() * 100
-        return {'loss': F.cross_entropy(logits, labels), 'accuracy': accuracy}
+        # autocast on a CPU would leave the loss in bfloat16
+        return {'loss': F.cross_entropy(logits.float(), labels), 'accuracy': accuracy}
