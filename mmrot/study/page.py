@@ -9,6 +9,13 @@ from mmrot.evaluation.result_table import NOT_PUBLISHED, NOT_RUN, published_tabl
 from .plan import EVALUATIONS, LABELS, SNAPSHOTS
 from .records import group
 
+# As in the paper's figures.
+_COLORS = {
+    'rotation prediction': 'tab:blue',
+    'object recognition': 'tab:orange',
+    'semi-supervised': 'tab:blue',
+    'supervised': 'tab:red',
+}
 TABLES = ('table1', 'table2', 'table3', 'table9', 'figure5a', 'figure5b')
 _HEAD = """# The CIFAR-10 study
 
@@ -165,10 +172,19 @@ def draw_figures(records: Sequence[dict[str, Any]], folder: str | Path) -> list[
                 continue
             means = [np.mean(values[c]) for c in points]
             spread = [np.std(values[c], ddof=1) if len(values[c]) > 1 else 0 for c in points]
-            axes.errorbar(points, means, yerr=spread, marker='o', capsize=3, label=row)
+            axes.errorbar(
+                points, means, yerr=spread, marker='o', capsize=3, label=row, color=_COLORS[row]
+            )
         if not axes.lines:
             continue
-        axes.set(xlabel=label, ylabel='top-1 accuracy, %', xscale=scale, xticks=columns)
+        supervised = cells.get(('table3', 'supervised NIN', 'accuracy'))
+        if name == 'figure5a' and supervised:  # it knows no epochs of pretraining
+            axes.axhline(
+                float(np.mean([r['value'] for r in supervised])),
+                color=_COLORS['supervised'],
+                label='supervised NIN',
+            )
+        axes.set(xlabel=label, ylabel='accuracy, %', xscale=scale, xticks=columns)
         axes.set_xticks([], minor=True)
         axes.set_xticklabels(map(str, columns))
         axes.grid(alpha=0.3)

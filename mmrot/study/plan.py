@@ -20,6 +20,8 @@ PRETRAININGS: dict[str, tuple[str, dict]] = {
     'nin4_90_270': ('rotnet/nin4_cifar10.py', {'model': {'angles': (90, 270)}}),
 }
 RANDOM = 'random'
+# The row of figure 5a that the pretraining itself fills.
+ROTATION = 'rotation prediction'
 # The epochs of figure 5a, and the labels per class of figure 5b.
 SNAPSHOTS = (20, 40, 60, 80, 100)
 LABELS = (20, 100, 400, 1000, 5000)
@@ -108,6 +110,8 @@ def _evaluation(name: str, config: str, pretraining: str, *tables: dict, **kwarg
         elif table['table'] == 'table1':
             columns = columns[: int(table['row'].split()[1])]
         cells += [(table['table'], table['row'], column) for column in columns]
+        if table['table'] == 'figure5a':
+            cells += [('figure5a', ROTATION, column) for column in columns]
     if kwargs.get('num_per_class'):
         row = tables[0]['row']
         cells = [('figure5b', row, str(kwargs['num_per_class']))]

@@ -1,4 +1,6 @@
 import hashlib
+import json
+import math
 import shlex
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from mmrot.config import config_path
 from mmrot.evaluation.result_table import read_results
 from mmrot.models import NIN
 
-from .plan import PRETRAININGS, RANDOM, Evaluation, Settings
+from .plan import PRETRAININGS, RANDOM, ROTATION, SNAPSHOTS, Evaluation, Settings
 from .records import record_path, write_record
 
 _PACK = dict(type='mmpretrain.PackInputs')
@@ -69,8 +71,8 @@ class Study:
         jobs = [(seed, evaluation) for seed in seeds for evaluation in evaluations]
         for number, (seed, evaluation) in enumerate(jobs, 1):
             what = f'[{number}/{len(jobs)}] {evaluation.name}, seed {seed}'
-            if self._skips_snapshot(evaluation):
-                self.say(f'{what}: left out, the budget has no such snapshot')
+            if missing := self._missing(evaluation):
+                self.say(f'{what}: left out, {missing}')
             elif self.finished(evaluation, seed):
                 self.say(f'{what}: has its records')
             else:
@@ -95,9 +97,14 @@ class Study:
             for table, row, column in evaluation.cells
         )
 
-    def _skips_snapshot(self, evaluation: Evaluation) -> bool:
-        """Below five epochs of pretraining figure 5a has no snapshots to compare."""
-        return evaluation.snapshot is not None and self.settings.epochs(100) < 5
+    def _missing(self, evaluation: Evaluation) -> str:
+        """Say what the settings have not, of what an evaluation needs."""
+        if evaluation.snapshot is not None and self.settings.epochs(100) < len(SNAPSHOTS):
+            return 'the budget has no such snapshot'
+        count = self.settings.images_per_class
+        if count and (evaluation.num_per_class or 0) > count:
+            return f'there are {count} images of each class'
+        return ''
 
     def _snapshot(self, evaluation: Evaluation) -> int:
         return self.settings.epochs(evaluation.snapshot or 100)
@@ -116,11 +123,16 @@ class Study:
         return work_dir
 
     def _evaluate(self, evaluation: Evaluation, seed: int) -> None:
-        backbone, pretraining_epochs = RANDOM, None
+        backbone = RANDOM
+        origin: dict[str, Any] = dict(checkpoint=RANDOM, pretraining_epochs=None)
         if evaluation.pretraining != RANDOM:
-            pretraining_epochs = self._snapshot(evaluation)
+            epochs = self._snapshot(evaluation)
             folder = self._pretrained(evaluation.pretraining, seed)
-            backbone = str(folder / f'epoch_{pretraining_epochs}.pth')
+            # nothing of a record is a path of the machine
+            origin = dict(
+                checkpoint=f'{folder.name}/epoch_{epochs}.pth', pretraining_epochs=epochs
+            )
+            backbone = str(folder / f'epoch_{epochs}.pth')
         work_dir = self.work_dir / f'{evaluation.name}_seed{seed}'
         cfg = self._config(evaluation.config, seed, evaluation=evaluation)
         cfg['custom_hooks'] = [
@@ -128,25 +140,45 @@ class Study:
             dict(type='mmrot.ResultTableHook', tables=list(evaluation.tables)),
         ]
         path = self._call(evaluation.config, cfg, work_dir, '--backbone', backbone)
+        results = read_results(work_dir)
+        for column in [column for _, row, column in evaluation.cells if row == ROTATION]:
+            accuracy = self._rotation(folder, epochs)
+            result = dict(results[0], table='figure5a', row=ROTATION, epochs=epochs)
+            result['values'] = {column: accuracy}
+            config = PRETRAININGS[evaluation.pretraining][0]
+            self._record(result, config, self._config_path(folder), seed, origin)
+        for result in results:
+            self._record(result, evaluation.config, path, seed, origin)
+
+    @staticmethod
+    def _rotation(folder: Path, epoch: int) -> float:
+        """Find the rotation accuracy of a snapshot in the logs of its pretraining."""
+        for path in sorted(folder.glob('*/vis_data/scalars.json')):
+            for line in path.read_text(encoding='utf-8').splitlines():
+                row = json.loads(line)
+                if row.get('step') == epoch and 'rotation/accuracy' in row:
+                    return row['rotation/accuracy']
+        raise ValueError(f'{folder}: no rotation accuracy of epoch {epoch} in its logs')
+
+    def _record(
+        self, result: dict[str, Any], config: str, path: Path, seed: int, origin: dict[str, Any]
+    ) -> None:
+        """Write one record for each value of a result."""
         text = Config.fromfile(path).pretty_text  # without what differs on another machine
         text = text.replace(str(Path(self.settings.data).resolve()), 'DATA')
-        digest = hashlib.sha256(text.encode()).hexdigest()
         data = Path(self.settings.data).resolve().name
-        for result in read_results(work_dir):
-            for column, value in result.pop('values').items():
-                record = dict(
-                    result,
-                    column=column,
-                    value=value,
-                    settings=dict(asdict(self.settings), name=self.settings.name, data=data),
-                    config=evaluation.config,
-                    config_sha256=digest,
-                    # nothing of a record is a path of the machine
-                    checkpoint='/'.join(Path(backbone).parts[-2:]),
-                    pretraining_epochs=pretraining_epochs,
-                    command=self._command(f'{result["table"]}/{result["row"]}', seed),
-                )
-                write_record(self.records, record)
+        for column, value in result.pop('values').items():
+            record = dict(
+                result,
+                column=column,
+                value=value,
+                settings=dict(asdict(self.settings), name=self.settings.name, data=data),
+                config=config,
+                config_sha256=hashlib.sha256(text.encode()).hexdigest(),
+                command=self._command(f'{result["table"]}/{result["row"]}', seed),
+                **origin,
+            )
+            write_record(self.records, record)
 
     def _command(self, cell: str, seed: int) -> str:
         """Say how to measure a cell again."""
@@ -169,27 +201,29 @@ class Study:
         epochs = self.settings.epochs(base.train_cfg.max_epochs)
         scale = epochs / base.train_cfg.max_epochs
         milestones = [max(1, round(m * scale)) for m in base.param_scheduler.milestones]
-        gpu = torch.cuda.is_available()
+        # the test images are looked at once, snapshots of figure 5a apart
+        interval = epochs
+        if pretraining:
+            interval = math.gcd(*(self.settings.epochs(epoch) for epoch in SNAPSHOTS))
         changes: dict[str, Any] = dict(
             randomness=dict(seed=seed),
-            train_cfg=dict(max_epochs=epochs, val_interval=max(1, epochs // 20)),
+            train_cfg=dict(max_epochs=epochs, val_interval=interval),
             param_scheduler=dict(milestones=milestones),
             default_hooks=dict(
                 checkpoint=dict(
-                    interval=max(1, self.settings.epochs(20) if pretraining else epochs // 5),
+                    interval=interval if pretraining else max(1, epochs // 5),
                     max_keep_ckpts=-1 if pretraining else 1,
                     save_best=None,
                 )
             ),
             model=self._width(base.model, pretraining),
             val_evaluator=dict(per_class=True) if not pretraining else {},
-            train_dataloader=self._loader('train', pretraining, evaluation, base),
-            val_dataloader=self._loader('test', pretraining, None, base),
+            optim_wrapper=dict(type='mmrot.BFloat16OptimWrapper'),
+            compile=pretraining and torch.cuda.is_available(),  # short runs would not gain
+            train_dataloader=self._loader('train', pretraining, evaluation),
+            val_dataloader=self._loader('test', pretraining, None),
         )
         changes['test_dataloader'] = changes['val_dataloader']
-        if gpu:
-            changes['optim_wrapper'] = dict(type='AmpOptimWrapper', dtype='bfloat16')
-            changes['compile'] = pretraining
         return changes
 
     def _width(self, model: Config, pretraining: bool) -> dict[str, Any]:
@@ -214,7 +248,7 @@ class Study:
         return changes
 
     def _loader(
-        self, split: str, pretraining: bool, evaluation: Evaluation | None, base: Config
+        self, split: str, pretraining: bool, evaluation: Evaluation | None
     ) -> dict[str, Any]:
         """Hold the images in memory, whole batches augmented on the device."""
         steps: list[dict] = [_PACK]
@@ -237,12 +271,10 @@ class Study:
         training = split == 'train'
         count = self.settings.images_per_class
         if training and evaluation is not None and evaluation.num_per_class:
-            # an epoch is as long as one of all images
-            length = round(10 * count if count else 50000)
             dataset = dict(
                 type='mmrot.PerClassSubset',
                 num_per_class=evaluation.num_per_class,
-                epoch_length=max(length, 10 * evaluation.num_per_class),
+                epoch_length=10 * (count or 5000),  # as long as one of all images
                 dataset=dataset,
             )
         elif training and count:
@@ -263,11 +295,14 @@ class Study:
             ),
         )
 
+    def _config_path(self, work_dir: Path) -> Path:
+        # aside: mmengine dumps the whole config in the work directory
+        return self.work_dir / 'configs' / f'{work_dir.name}.py'
+
     def _call(self, config: str, changes: dict[str, Any], work_dir: Path, *args: str) -> Path:
         """Write the config of a run and train, or go on where it stopped."""
         work_dir.mkdir(parents=True, exist_ok=True)
-        # aside: mmengine dumps the whole config in the work directory
-        path = self.work_dir / 'configs' / f'{work_dir.name}.py'
+        path = self._config_path(work_dir)
         path.parent.mkdir(exist_ok=True)
         lines = [f'_base_ = {config_path(config)!r}']
         if self.from_folder:  # files are read as BGR

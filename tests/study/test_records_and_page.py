@@ -83,8 +83,28 @@ def test_a_reduced_study_says_so():
     assert 'not run' not in reduced
 
 
-def test_figures(tmp_path):
-    records = [record('figure5b', 'supervised', str(k), 50.0) for k in (20, 400)]
-    assert draw_figures(records, tmp_path) == [tmp_path / 'figure5b.png']
-    assert (tmp_path / 'figure5b.png').read_bytes().startswith(b'\x89PNG')
-    assert draw_figures(records[:1], tmp_path / 'none') == []
+def test_figures(tmp_path, monkeypatch):
+    """5a has the supervised network as a line; a curve needs two points."""
+    drawn = {}
+
+    def keep(self, path, **_):
+        drawn[path.stem] = {
+            line.get_label(): line.get_xydata().tolist() for line in self.axes[0].get_lines()
+        }
+        drawn[path.stem] |= {c.get_label(): None for c in self.axes[0].containers}
+
+    points = [record('figure5b', 'supervised', str(k), v) for k, v in ((20, 50.0), (400, 60.0))]
+    points += [record('figure5a', 'object recognition', e, 70.0) for e in ('20', '100')]
+    points.append(record('figure5a', 'rotation prediction', '20', 90.0))
+    assert draw_figures(points[:1], tmp_path / 'none') == []
+    written = draw_figures([*points, record(row='supervised NIN', value=93.0)], tmp_path)
+    assert written == [tmp_path / 'figure5a.png', tmp_path / 'figure5b.png']
+    assert written[0].read_bytes().startswith(b'\x89PNG')
+    monkeypatch.setattr('matplotlib.figure.Figure.savefig', keep)
+    draw_figures([*points, record(row='supervised NIN', value=93.0)], tmp_path)
+    assert [[20, 50], [400, 60]] in drawn['figure5b'].values()
+    assert drawn['figure5a']['supervised NIN'] == [[0, 93], [1, 93]]
+    assert [[20, 70], [100, 70]] in drawn['figure5a'].values()
+    assert set(drawn['figure5a']) & {'object recognition', 'rotation prediction'} == {
+        'object recognition'
+    }
