@@ -2,8 +2,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from mmengine.device import get_device
 from mmengine.optim import OptimWrapper
-from mmengine.runner.amp import autocast
 from torch import nn
 
 from mmrot.registry import OPTIM_WRAPPERS
@@ -25,5 +25,6 @@ class BFloat16OptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Run the forward pass in bfloat16 where autocast says that it may."""
-        with super().optim_context(model), autocast(dtype=torch.bfloat16):
+        # mmengine's own autocast() cannot be compiled
+        with super().optim_context(model), torch.autocast(get_device(), torch.bfloat16):
             yield

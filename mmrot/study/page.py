@@ -23,6 +23,11 @@ Tables 1, 2, 3 and 9 and figures 5a and 5b of the paper, by
 
     tools/reproduce_cifar10.sh --data data/cifar10 --seeds 0 1 2
 
+`--data` holds CIFAR-10 in its python form, or images in `{train,test}/<class>/`. The same command
+goes on where it stopped; what has a record is not run again. `--only table3` and
+`--cells 'table3/RotNet*'` choose cells, `--list` names them. `--budget` (a fraction of the epochs),
+`--width` and `--images-per-class` make a smaller study, which says so and has a section of its own.
+
 This page is written from the records in `results/cifar10/`, one file for each cell and seed, by
 `tools/reproduce_cifar10.sh --page-only`; a test fails where the two differ. Measured: mean ±
 sample standard deviation over n seeds, of the last epoch, top-1 accuracy in percent on the test
