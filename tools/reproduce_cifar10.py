@@ -5,10 +5,12 @@ What was measured before is not run again, and a run that stopped goes on.
 """
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
 from mmrot.cli import one_line_errors
-from mmrot.study import Settings, Study, draw_figures, read_records, select, write_page
+from mmrot.study import FIGURES, Settings, Study, draw_figures, read_records, select, write_page
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,17 +57,27 @@ def main() -> None:
             settings = Settings(args.data, args.budget, args.width, args.images_per_class)
             if settings.reduced:
                 print(f"A reduced study, {settings.name}: not the paper's numbers", flush=True)
-            study = Study(settings, args.work_dir, args.records, ROOT / 'tools/train.py')
-            study.run(evaluations, args.seeds)
-        records = read_records(args.records)
-        page = Path(args.page)
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(write_page(records), encoding='utf-8')
-        print(page)
-        for name in sorted({record['settings']['name'] for record in records}):
-            found = [record for record in records if record['settings']['name'] == name]
-            for path in draw_figures(found, page.parent / 'images/cifar10' / name):
-                print(path)
+            study = Study(settings, args.work_dir, args.records, ROOT / 'tools')
+            # a run is ended with the study, by an interruption as by the scheduler
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+            try:
+                study.run(evaluations, args.seeds)
+            finally:
+                write(Path(args.page), args.records)
+        else:
+            write(Path(args.page), args.records)
+
+
+def write(page: Path, folder: str) -> None:
+    """Write the page and draw the figures from all records."""
+    records = read_records(folder)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(write_page(records), encoding='utf-8')
+    print(page)
+    for name in sorted({record['settings']['name'] for record in records}):
+        found = [record for record in records if record['settings']['name'] == name]
+        for path in draw_figures(found, page.parent / FIGURES / name):
+            print(path)
 
 
 if __name__ == '__main__':

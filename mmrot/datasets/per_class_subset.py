@@ -63,6 +63,9 @@ class PerClassSubset(Dataset):
                 'of the subset'
             )
 
+    def full_init(self) -> None:
+        """Do nothing; mmengine's wrappers call it. The data set is read already."""
+
     def __len__(self) -> int:
         return self.epoch_length
 

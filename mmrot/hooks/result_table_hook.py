@@ -30,6 +30,7 @@ from mmrot.registry import HOOKS
 from .load_backbone_hook import RANDOM, RANDOM_RESCALED, LoadBackboneHook
 
 _PACKAGES = (
+    'mmrot',
     'torch',
     'onedl-mmengine',
     'onedl-mmcv',
@@ -96,7 +97,10 @@ class ResultTableHook(Hook):
                 last batch would have a single image.
         """
         self.start = time.time()
-        self.num_per_class = runner.cfg.train_dataloader.dataset.get(_NUM_PER_CLASS)
+        dataset = runner.cfg.train_dataloader.dataset
+        while _NUM_PER_CLASS not in dataset and 'dataset' in dataset:
+            dataset = dataset.dataset
+        self.num_per_class = dataset.get(_NUM_PER_CLASS)
         work_dir = Path(runner.work_dir)
         for name in ('results.json', 'last_checkpoint'):
             if runner.iter == 0 and (work_dir / name).exists():

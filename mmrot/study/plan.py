@@ -50,12 +50,14 @@ class Settings:
             raise ValueError(f'--budget {self.budget:g}: expected above 0 and at most 1')
         if self.width < 12 or self.width % 12:
             raise ValueError(f'--width {self.width}: expected a multiple of 12')
+        if self.images_per_class is not None and self.images_per_class < 1:
+            raise ValueError(f'--images-per-class {self.images_per_class}: expected 1 or more')
 
     @property
     def name(self) -> str:
         """Name of the settings, for folders: ``cifar10``, ``cifar10_jpeg-budget0.1``."""
         parts = [Path(self.data).resolve().name]
-        parts += [f'budget{self.budget:g}'] * (self.budget != 1)
+        parts += [f'budget{self.budget}'] * (self.budget != 1)
         parts += [f'width{self.width}'] * (self.width != 192)
         parts += [f'{self.images_per_class}perclass'] * (self.images_per_class is not None)
         return '-'.join(parts)
@@ -240,12 +242,13 @@ def select(only: Sequence[str] = (), cells: Sequence[str] = ()) -> list[Evaluati
             raise ValueError(f'--only {table}: expected {", ".join(tables)}')
     patterns = [f'{table}/*' for table in only]
     patterns += [cell if cell.count('/') == 2 else f'{cell}/*' for cell in cells]
-    chosen = []
-    for run in EVALUATIONS:
-        names = ['/'.join(cell) for cell in run.cells]
-        if not patterns or any(fnmatch(name, p) for name in names for p in patterns):
-            chosen.append(run)
-    if not chosen:
-        known = ['/'.join(cell) for run in EVALUATIONS for cell in run.cells]
-        raise ValueError(f'--cells {", ".join(cells)}: none of {", ".join(known)}')
-    return chosen
+    names = {run.name: ['/'.join(cell) for cell in run.cells] for run in EVALUATIONS}
+    for pattern in patterns:
+        if not any(fnmatch(name, pattern) for found in names.values() for name in found):
+            known = ', '.join(name for found in names.values() for name in found)
+            raise ValueError(f'--cells {pattern}: none of {known}')
+    return [
+        run
+        for run in EVALUATIONS
+        if not patterns or any(fnmatch(n, p) for n in names[run.name] for p in patterns)
+    ]

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_FIELDS = {'table', 'row', 'column', 'value', 'seed', 'settings', 'data', 'config_sha256', 'date'}
+_FIELDS = {
+    *('table', 'row', 'column', 'value', 'seed', 'settings', 'config_sha256'),
+    *('data', 'data_sha256', 'training_images', 'images', 'date'),
+}
+# What is the same in all records of a cell; a seed is no part of a config's sha256.
+_EXPERIMENT = ('config_sha256', 'pretraining_sha256', 'data_sha256')
 
 
 def record_path(folder: str | Path, record: dict[str, Any]) -> Path:
     """Where a record is kept: ``<folder>/<settings>/<table>_<row>_<column>_seed<S>.json``."""
     words = '_'.join(str(record[key]) for key in ('table', 'row', 'column'))
-    name = re.sub(r'[^A-Za-z0-9]+', '-', words).strip('-')
+    name = re.sub(r'\W+', '-', words.replace('_', '-')).strip('-')
     return Path(folder, record['settings']['name'], f'{name}_seed{record["seed"]}.json')
 
 
@@ -33,11 +38,16 @@ def write_record(folder: str | Path, record: dict[str, Any]) -> Path:
         raise ValueError(f'record without {", ".join(sorted(missing))}')
     path = record_path(folder, record)
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, record)
+    return path
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file, all of it or nothing."""
     temporary = path.with_suffix('.tmp')
-    text = json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True) + '\n'
+    text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + '\n'
     temporary.write_text(text, encoding='utf-8')
     temporary.replace(path)
-    return path
 
 
 def read_records(folder: str | Path) -> list[dict[str, Any]]:
@@ -65,9 +75,25 @@ def read_records(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def group(records: Sequence[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
-    """Sort records by their cells: (table, row, column) → one record a seed."""
+    """Sort records of one study by their cells.
+
+    Args:
+        records (Sequence[dict]): Of one data set and size.
+
+    Returns:
+        dict: (table, row, column) → one record a seed.
+
+    Raises:
+        ValueError: If those of a cell are of different configs or images.
+    """
     cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for record in records:
         key = (record['table'], record['row'], record['column'])
         cells.setdefault(key, []).append(record)
+    for key, found in cells.items():
+        if len({tuple(record.get(field) for field in _EXPERIMENT) for record in found}) > 1:
+            raise ValueError(
+                f'{record_path("", found[0]).parent}: records of {", ".join(key)} are of '
+                'different configs or images'
+            )
     return cells

@@ -41,13 +41,14 @@ def test_selection():
     assert [run.name for run in select(cells=['figure5b/super*/20'])] == ['subset_20']
     with pytest.raises(ValueError, match='--only table4: expected table3, table9'):
         select(['table4'])
-    with pytest.raises(ValueError, match='--cells table1/none: none of table3/RotNet'):
-        select(cells=['table1/none'])
+    with pytest.raises(ValueError, match=r'--cells table1/none/\*: none of table3/RotNet'):
+        select(cells=['table3/super*', 'table1/none'])
 
 
 def test_settings():
     full = Settings('data/cifar10')
     assert (full.name, full.reduced, full.epochs(100)) == ('cifar10', {}, 100)
+    assert Settings('a', 0.1234561).name != Settings('a', 0.1234564).name
     small = Settings('a/cifar10_jpeg', 0.05, 48, 500)
     assert small.name == 'cifar10_jpeg-budget0.05-width48-500perclass'
     assert small.reduced == {'budget': 0.05, 'width': 48, 'images_per_class': 500}
@@ -55,6 +56,7 @@ def test_settings():
     for kwargs, message in (
         ({'budget': 0}, '--budget 0: expected above 0'),
         ({'budget': 2}, '--budget 2: expected'),
+        ({'images_per_class': 0}, '--images-per-class 0: expected 1 or more'),
         ({'width': 50}, '--width 50: expected a multiple of 12'),
     ):
         with pytest.raises(ValueError, match=message):
