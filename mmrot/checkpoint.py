@@ -15,7 +15,13 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 from torch.hub import load_state_dict_from_url
-from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+from torch.serialization import (
+    add_safe_globals,
+    clear_safe_globals,
+    get_safe_globals,
+    get_unsafe_globals_in_checkpoint,
+    safe_globals,
+)
 
 # NumPy's and mmengine's own classes can be built from a file in ways that crash
 # or change the process, so a file gets stand-ins, which keep what was checked
@@ -123,6 +129,23 @@ def _plain(value: Any) -> Any:
     return value
 
 
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    """Let torch build the stand-ins and nothing else.
+
+    What a program allowed for its own use would take their places by chance: torch
+    keeps one set of all, in no order.
+    """
+    before = get_safe_globals()
+    clear_safe_globals()
+    try:
+        with safe_globals(_ALLOWED):
+            yield
+    finally:
+        clear_safe_globals()
+        add_safe_globals(before)
+
+
 def load_checkpoint(
     file: str | Path, map_location: str | Callable | None = 'cpu', trust: bool = False
 ) -> dict[str, Any]:
@@ -144,7 +167,7 @@ def load_checkpoint(
     name = str(file)
     options: dict[str, Any] = dict(map_location=map_location, weights_only=not trust)
     try:
-        with safe_globals(_ALLOWED):
+        with _stand_ins():
             if name.startswith(('http://', 'https://')):
                 # torch finds what it downloaded before by the name alone
                 cached = f'{hashlib.sha256(name.encode()).hexdigest()[:8]}-{Path(name).name}'
@@ -176,7 +199,7 @@ def _why(name: str, error: Exception) -> str:
     file = Path(name).expanduser()
     if refused or (file.is_file() and zipfile.is_zipfile(file)):
         try:
-            with safe_globals(_ALLOWED):
+            with _stand_ins():
                 needs = get_unsafe_globals_in_checkpoint(file)
         except Exception:  # the format before PyTorch 1.6
             needs = []

@@ -1,5 +1,6 @@
 """Where mmrot's configs are: in a checkout and in an installed wheel alike."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,7 +12,8 @@ def list_configs() -> list[str]:
 
     Returns:
         list[str]: Names relative to the config folder, sorted, without the
-        fragments in ``_base_``: ``['rotnet/alexnet_in1k.py', ...]``.
+        fragments in ``_base_``: ``['rotnet/alexnet_in1k.py', ...]``. Those in a
+        folder can be inherited by ``mmrot::``; mmengine takes no other names.
 
     Example:
         >>> 'rotnet/alexnet_in1k.py' in list_configs()
@@ -45,8 +47,8 @@ def config_path(name: str) -> str:
         >>> config_path('rotnet/alexnet_in1k.py').endswith('alexnet_in1k.py')
         True
     """
-    path = _CONFIG_DIR / name
-    if path.is_file():
+    path = Path(os.path.normpath(_CONFIG_DIR / name))
+    if path.is_file() and path.is_relative_to(_CONFIG_DIR):
         return str(path)
     close = get_close_matches(name, list_configs(), n=3) or list_configs()
     raise FileNotFoundError(f"mmrot has no config '{name}'; expected one of: {', '.join(close)}")

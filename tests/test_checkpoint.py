@@ -164,3 +164,21 @@ def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(ValueError, match='file holds no weights: expected tensors, found epoch'):
         state_dict_of({'epoch': 3}, 'file')
     assert list(state_dict_of({'module.a': torch.ones(1), 'epoch': 3}, 'file')) == ['a']
+
+
+def test_what_a_program_allows_for_itself_changes_nothing(tmp_path):
+    """Torch advises add_safe_globals; the stand-ins must not meet the real classes there."""
+    own = [HistoryBuffer, np.ndarray, np.dtype, np._core.multiarray._reconstruct]
+    buffer = HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save({'a': torch.ones(1), 'buffer': buffer, 'array': np.arange(3)}, tmp_path / 'x.pth')
+    with torch.serialization.safe_globals(own):
+        before = set(torch.serialization.get_safe_globals())
+        found = load_checkpoint(tmp_path / 'x.pth')
+        assert set(torch.serialization.get_safe_globals()) == before
+    assert found['array'].tolist() == [0, 1, 2]
+    assert found['buffer'].data[0].tolist() == [1, 2]
+    with torch.serialization.safe_globals([os.mkdir, Malice]):
+        torch.save({'a': torch.ones(1), 'b': Malice(tmp_path / 'it ran')}, tmp_path / 'bad.pth')
+        with pytest.raises(ValueError, match='refused'):
+            load_checkpoint(tmp_path / 'bad.pth')
+    assert not (tmp_path / 'it ran').exists()

@@ -13,7 +13,7 @@ model = dict(backbone=dict(width=96), head=dict(in_channels=96))
 PYTHON_STYLE = """
 from mmengine.config import read_base
 with read_base():
-    from mmrot.configs._base_.models.rotnet_nin import *
+    from mmrot.configs._base_.models.{model} import *
 model.update(angles=(0, 180))
 """
 
@@ -23,6 +23,23 @@ def test_list_configs():
     assert 'rotnet/alexnet_in1k.py' in names
     assert 'rotnet_alexnet_in1k.py' in names
     assert not [name for name in names if '_base_' in name]
+    assert [name for name in names if '/' not in name] == ['rotnet_alexnet_in1k.py']
+
+
+def without_scopes(value):
+    if isinstance(value, dict):
+        return {k: without_scopes(v) for k, v in value.items() if k != '_scope_'}
+    return [without_scopes(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def test_every_config_can_be_inherited(tmp_path):
+    """By a file elsewhere; what is inherited is the same but for its scope."""
+    path = tmp_path / 'own.py'
+    for name in mmrot.list_configs():
+        if '/' in name:
+            path.write_text(f"_base_ = 'mmrot::{name}'\n")
+            theirs, ours = Config.fromfile(path), Config.fromfile(mmrot.config_path(name))
+            assert without_scopes(theirs.model) == without_scopes(ours.model), name
 
 
 def test_config_path():
@@ -34,6 +51,9 @@ def test_config_path():
 def test_missing_config_names_the_closest():
     with pytest.raises(FileNotFoundError, match=r'alexnet_in1.*rotnet/alexnet_in1k.py'):
         mmrot.config_path('rotnet/alexnet_in1.py')
+    for elsewhere in (__file__, '../version.py'):
+        with pytest.raises(FileNotFoundError, match='mmrot has no config'):
+            mmrot.config_path(elsewhere)
 
 
 @pytest.mark.parametrize('name', ['rotnet/nin4_cifar10.py', '_base_/models/rotnet_nin.py'])
@@ -44,11 +64,14 @@ def test_inherited_from_elsewhere(tmp_path, name):
     assert cfg.model.backbone == dict(type='mmrot.NIN', num_blocks=4, width=96)
 
 
-def test_inherited_in_python_style(tmp_path):
+@pytest.mark.parametrize(
+    ('model', 'backbone'), [('rotnet_nin', 'mmrot.NIN'), ('rotnet_alexnet', 'mmrot.AlexNet')]
+)
+def test_inherited_in_python_style(tmp_path, model, backbone):
     path = tmp_path / 'own.py'
-    path.write_text(PYTHON_STYLE)
+    path.write_text(PYTHON_STYLE.format(model=model))
     cfg = Config.fromfile(path)
-    assert cfg.model.backbone.type == 'mmrot.NIN'
+    assert cfg.model.backbone.type == backbone
     assert tuple(cfg.model.angles) == (0, 180)
 
 

@@ -39,6 +39,9 @@ def main() -> None:
         'backbone', parents=[shared], help='the backbone of a pretraining checkpoint'
     )
     command.add_argument('--style', choices=STYLES, default='mmrot', help='names of the keys')
+    command.add_argument(
+        '--config', help='of the pretraining, where the network is no AlexNet, NIN or ResNet'
+    )
     command.set_defaults(run=convert_backbone)
     command = commands.add_parser(
         'absorb-bn', parents=[shared], help='fold batch norm into the layers, AlexNet and NIN'

@@ -1,4 +1,5 @@
-import re
+import ast
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -85,10 +86,37 @@ def norm_eps(checkpoint: dict[str, Any], source: str) -> float:
         ValueError: If the config has another eps.
     """
     text = str((checkpoint.get('meta') or {}).get('cfg', ''))
-    said = {float(x) for x in re.findall(r'\beps=([\d.eE+-]+)', text)}
-    if said - {1e-5}:
+    try:
+        said = {1e-5, *_norm_eps_in(ast.parse(text))}
+    except (SyntaxError, RecursionError):  # no Python, or nothing that mmengine writes
+        said = {1e-5}
+    if said != {1e-5}:
+        others = ', '.join(str(eps) for eps in said - {1e-5})
         raise ValueError(
-            f'{source}: its config has eps={", ".join(map(str, sorted(said)))}; expected '
+            f'{source}: its config has norm_cfg with eps={others}; expected '
             'tools/convert.py absorb-bn --eps with that of its batch norms'
         )
     return 1e-5
+
+
+def _norm_eps_in(tree: ast.AST) -> Iterator[float]:
+    """Find every ``norm_cfg`` of a config, as ``dict(...)`` or ``{...}``, that says an eps."""
+    for node in ast.walk(tree):
+        for name, value in _items(node):
+            if name == 'norm_cfg':
+                for key, eps in _items(value):
+                    number = eps.value if isinstance(eps, ast.Constant) else None
+                    if key == 'eps' and isinstance(number, int | float):
+                        yield float(number)
+
+
+def _items(node: ast.AST) -> Iterator[tuple[str | None, ast.AST]]:
+    """Give the keys and values of ``dict(...)``, ``{...}`` or an assignment."""
+    if isinstance(node, ast.Call):
+        yield from ((keyword.arg, keyword.value) for keyword in node.keywords)
+    elif isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant):
+                yield str(key.value), value
+    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        yield node.targets[0].id, node.value

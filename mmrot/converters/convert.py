@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -25,26 +26,32 @@ from .network import network_config
 from .rescale import rescale
 
 
-def convert_backbone(source: str, out: str, style: str = 'mmrot', trust: bool = False) -> Path:
+def convert_backbone(
+    source: str, out: str, style: str = 'mmrot', config: str | None = None, trust: bool = False
+) -> Path:
     """Take the backbone out of a pretraining checkpoint, verify and write it.
 
     Args:
         source (str): Checkpoint of pretraining, or a bare backbone.
         out (str): Where to write, see :func:`write_weights`.
         style (str): See :func:`mmrot.converters.export_backbone`.
+        config (str, optional): Of the pretraining, which is run: the file, or a
+            name such as ``'mmrot::rotnet/alexnet_in1k.py'``. Needed of other
+            networks than AlexNet, NIN and ResNet, which the keys tell.
         trust (bool): See :func:`mmrot.checkpoint.load_checkpoint`.
 
     Returns:
         Path: The file that was written.
 
     Raises:
-        ValueError: If the checkpoint is not one of a network that mmrot knows.
+        ValueError: If the weights do not fit the network, or it is another one
+            and there is no config.
     """
     _check_out(out)
     state = _read(source, trust)
     weights = export_backbone(state, style)
     before, rest = split_backbone(state)
-    network = build(weights)
+    network = build(weights, Config.fromfile(config).model.backbone if config else None)
     _account(before, weights, rest)
     if style in ('torchvision', 'timm'):
         _compare_with_torchvision(network, weights)
@@ -74,7 +81,11 @@ def convert_absorb_bn(
     """
     _check_out(out)
     checkpoint = load_checkpoint(source, trust=trust)
-    state = state_dict_of(checkpoint, source)
+    # half precision would lose in the products what batch norm kept
+    state = {
+        key: value.float() if value.is_floating_point() else value
+        for key, value in state_dict_of(checkpoint, source).items()
+    }
     if eps is None:
         eps = norm_eps(checkpoint, source)
     before = build(split_backbone(state)[0])
@@ -218,11 +229,12 @@ def naming(source: str) -> Iterator[None]:
         raise ValueError(f'{source}: {error}') from error
 
 
-def build(backbone: dict[str, Tensor]) -> nn.Module:
+def build(backbone: dict[str, Tensor], config: dict | None = None) -> nn.Module:
     """Build the network that weights belong to, and load every key.
 
     Args:
         backbone (dict[str, Tensor]): Of a bare backbone.
+        config (dict, optional): Of the network, by default told by the keys.
 
     Returns:
         nn.Module: In eval mode, without gradients.
@@ -230,7 +242,7 @@ def build(backbone: dict[str, Tensor]) -> nn.Module:
     Raises:
         ValueError: If a key is missing, misfits or has no place.
     """
-    config = network_config(backbone)
+    config = config or network_config(backbone)
     network = MODELS.build(config)
     if load_backbone(network, backbone, 'the checkpoint'):
         unknown = sorted(set(backbone) - set(network.state_dict()))

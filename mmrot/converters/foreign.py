@@ -109,9 +109,16 @@ def guess_format(checkpoint: dict[str, Any]) -> str:
         return 'authors-nin'
     if f'{_PREFIX}0.0.weight' in keys:
         return 'authors-alexnet'
-    if {'conv1.weight', 'backbone.conv1.weight'} & set(keys):
+    if 'conv1.weight' in keys:
+        return 'mmselfsup-0.x'  # bare; without a head the two are the same
+    if 'backbone.conv1.weight' in keys:
+        other = [key for key in keys if not key.startswith(('backbone.', 'head.fc_cls.'))]
+        if other:
+            raise ValueError(
+                f'expected a RotNet of MMSelfSup, backbone and head.fc_cls; found {other[0]}'
+            )
         if not any(key.startswith('head.fc_cls') for key in keys):
-            return 'mmselfsup-0.x'  # without a head the two are the same
+            return 'mmselfsup-0.x'
         meta = checkpoint.get('meta') or {}
         # MMSelfSup 1.x notes the version of mmcv as well
         for field, source in (('mmengine_version', '1.x'), ('mmcv_version', '0.x')):

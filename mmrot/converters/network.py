@@ -61,5 +61,6 @@ def network_config(backbone: dict[str, Tensor]) -> dict:
             return dict(type='mmpretrain.ResNet', depth=depth)
     raise ValueError(
         'expected the weights of AlexNet or NIN of mmrot, or of a ResNet-18, 34, 50, 101 or 152; '
-        f'found {", ".join(list(backbone)[:4])}, ...'
+        f'found {", ".join(list(backbone)[:4])}, ... (the backbone of another network is taken '
+        'out by tools/convert.py backbone --config, that of its pretraining)'
     )

@@ -1,14 +1,17 @@
 """Files in, verified files out."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
-from mmpretrain.models import ResNet
+from mmpretrain.models import ConvNeXt, ResNet
 from test_absorb_bn import lively
 from test_foreign import authors_nin
 
 from mmrot.checkpoint import load_checkpoint, sha256
+from mmrot.converters.absorb_bn import norm_eps
 from mmrot.converters.convert import (
     build,
     convert_absorb_bn,
@@ -130,6 +133,60 @@ def test_keys_without_a_place_and_other_files(pretrained, tmp_path):
     assert not list(tmp_path.glob('*out*'))
 
 
+@pytest.mark.parametrize(
+    ('text', 'found'),
+    [
+        ("norm_cfg = dict(type='BN', eps=0.01)", 0.01),
+        ("model = dict(backbone={'norm_cfg': {'type': 'BN', 'eps': 0.01}})", 0.01),
+        ("optimizer = dict(type='AdamW', eps=1e-08)", None),
+        ("model = dict(norm_cfg=dict(type='BN', eps=1e-5))", None),
+        ('norm_cfg = dict(eps=eps)', None),
+        ('no Python at all (', None),
+    ],
+)
+def test_eps_of_a_config(text, found):
+    checkpoint = {'meta': {'cfg': text}}
+    if found is None:
+        assert norm_eps(checkpoint, 'x.pth') == 1e-5
+    else:
+        with pytest.raises(
+            ValueError, match=rf'x\.pth: its config has norm_cfg with eps={found};'
+        ):
+            norm_eps(checkpoint, 'x.pth')
+
+
+@torch.no_grad()
+def test_half_precision_is_absorbed_in_float32(pretrained, tmp_path):
+    checkpoint = load_checkpoint(pretrained)
+    state = {
+        k: v.half() if v.is_floating_point() else v for k, v in checkpoint['state_dict'].items()
+    }
+    torch.save({'state_dict': state}, tmp_path / 'half.pth')
+    path = convert_absorb_bn(str(tmp_path / 'half.pth'), str(tmp_path / 'out.pth'))
+    assert {v.dtype for v in load_checkpoint(path)['state_dict'].values()} == {torch.float32}
+
+
+def test_a_backbone_of_another_project(tmp_path, run_tool, capsys):
+    """The keys of ConvNeXt do not tell its size, the config of its pretraining does."""
+    config = tmp_path / 'c.py'
+    config.write_text(
+        "_base_ = 'mmrot::rotnet/resnet50_8xb16_steplr_70e_in1k.py'\n"
+        "model = dict(backbone=dict(_delete_=True, type='mmpretrain.ConvNeXt', arch='atto'))\n"
+    )
+    network = ConvNeXt('atto')
+    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
+    torch.save({'state_dict': {**state, 'head.fc.bias': torch.rand(4)}}, tmp_path / 'x.pth')
+    command = ('convert', 'backbone', tmp_path / 'x.pth', tmp_path / 'out.pth')
+    with pytest.raises(SystemExit, match=r'expected the weights of .* backbone --config'):
+        run_tool(*command)
+    run_tool(*command, '--config', config)
+    written = Path(capsys.readouterr().out.split()[-1])
+    assert load_checkpoint(written)['state_dict'].keys() == network.state_dict().keys()
+    config.write_text(config.read_text().replace('atto', 'femto'))
+    with pytest.raises(SystemExit, match='does not fit the backbone ConvNeXt, 126 of 126 keys'):
+        run_tool(*command, '--config', config)
+
+
 @torch.no_grad()
 def test_another_eps(pretrained, tmp_path, run_tool):
     """A config in the file says so; it is not run."""
@@ -138,7 +195,7 @@ def test_another_eps(pretrained, tmp_path, run_tool):
         "model = dict(norm_cfg=dict(type='BN', eps=1e-2))\nraise SystemExit"
     )
     torch.save(checkpoint, tmp_path / 'eps.pth')
-    with pytest.raises(SystemExit, match=r'eps\.pth: its config has eps=0\.01; expected .* --eps'):
+    with pytest.raises(SystemExit, match=r'eps\.pth: .* with eps=0\.01; expected .* --eps'):
         run_tool('convert', 'absorb-bn', tmp_path / 'eps.pth', tmp_path / 'out.pth')
     path = convert_absorb_bn(str(tmp_path / 'eps.pth'), str(tmp_path / 'out.pth'), eps=1e-2)
     before = NIN(4, 12, norm_cfg=dict(type='BN', eps=1e-2)).eval()

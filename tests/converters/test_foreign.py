@@ -232,3 +232,13 @@ def test_files_that_do_not_fit():
         import_rotnet({'state_dict': state}, 'mmselfsup-0.x')
     with pytest.raises(ValueError, match="format 'keras': expected one of authors-nin"):
         import_rotnet(file, 'keras')
+
+
+def test_other_methods_are_no_rotnets():
+    """MoCo's files have a backbone too."""
+    file = {'backbone.conv1.weight': torch.ones(1), 'neck.fc.weight': torch.ones(1)}
+    with pytest.raises(ValueError, match=r'expected a RotNet of MMSelfSup, .* found neck\.fc'):
+        guess_format({'state_dict': file})
+    file = {'backbone.conv1.weight': torch.ones(1), 'head.fc.weight': torch.ones(4, 1)}
+    with pytest.raises(ValueError, match=r'found head\.fc\.weight'):
+        guess_format({'state_dict': file, 'meta': {'mmengine_version': '0.10'}})
