@@ -345,6 +345,22 @@ def use_labelled_folder(cfg: Config, root: str) -> None:
         head.loss.use_sigmoid = False
 
 
+# Steps of a pipeline that do the same every time, so that once is enough.
+_NOT_RANDOM = ('LoadImageFromFile', 'Resize', 'ResizeEdge', 'CenterCrop', 'PackInputs')
+
+
+def _pads_evenly(step: ConfigDict) -> bool:
+    """Say whether a RandomCrop is of zeros on every side and nothing else."""
+    return set(step) <= {'type', 'crop_size', 'padding'} and isinstance(
+        step.get('padding') or 0, int
+    )
+
+
+def _flips_half(step: ConfigDict) -> bool:
+    """Say whether a RandomFlip mirrors half of the images left to right."""
+    return step.get('prob') == 0.5 and step.get('direction', 'horizontal') == 'horizontal'
+
+
 def use_memory(cfg: Config) -> None:
     """Hold a config's images in memory and augment whole batches.
 
@@ -364,11 +380,11 @@ def use_memory(cfg: Config) -> None:
         fixed = []
         for step in inner.get('pipeline', ()):
             name = str(step['type']).rpartition('.')[2]
-            if name == 'RandomCrop' and set(step) <= {'type', 'crop_size', 'padding'}:
+            if name == 'RandomCrop' and _pads_evenly(step):
                 random.update(crop_size=step.crop_size, padding=step.get('padding') or 0)
-            elif name == 'RandomFlip' and (step.prob, step.direction) == (0.5, 'horizontal'):
+            elif name == 'RandomFlip' and _flips_half(step):
                 random['flip'] = True
-            elif name.startswith('Random') or (random and name != 'PackInputs'):
+            elif name not in _NOT_RANDOM or (random and name != 'PackInputs'):
                 raise ValueError(f'--in-memory: {field} has the step {name}, which needs workers')
             else:
                 fixed.append(step)

@@ -4,11 +4,11 @@ from typing import Any
 import torch
 from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
-from mmengine.dist import is_main_process
+from mmengine.dist import get_rank, is_main_process
 from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import pad
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from mmrot.registry import DATASETS, FUNCTIONS
 
@@ -88,6 +88,10 @@ class InMemoryImages(Dataset):
         self.padding = padding
         self.flip = flip
         self.device = torch.device(get_device())  # the GPU, where there is one
+        # processes have one seed, but not the same crops
+        self.generator = torch.Generator(self.device).manual_seed(
+            torch.initial_seed() + get_rank()
+        )
         if not len(self.dataset):
             raise ValueError('no images to hold in memory')
         shape = tuple(self.dataset[0]['inputs'].shape)
@@ -131,11 +135,17 @@ class InMemoryImages(Dataset):
 
         Returns:
             dict: ``inputs`` (N, C, H, W), uint8, and ``data_samples``, N of them.
+
+        Raises:
+            ValueError: In a worker of a dataloader.
         """
+        if get_worker_info() is not None:  # each would have its own copy, and none a GPU
+            raise ValueError('mmrot.InMemoryImages: expected a dataloader with num_workers=0')
         images = self.images[torch.as_tensor(indices, device=self.device)]
         if self.padding or self.flip:
-            places = torch.randint(2 * self.padding + 1, (len(images), 2), device=self.device)
-            flips = torch.rand(len(images), device=self.device) < 0.5 * self.flip
+            options = dict(device=self.device, generator=self.generator)
+            places = torch.randint(2 * self.padding + 1, (len(images), 2), **options)
+            flips = torch.rand(len(images), **options) < 0.5 * self.flip
             images = crop_and_flip(images, self.padding, places, flips)
         batch = {'inputs': images}
         if self.samples:

@@ -1,12 +1,18 @@
+import copy
+
 import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import losses
+from conftest import logged, losses
 from mmcv.transforms import RandomFlip
+from mmengine.config import Config
+from mmengine.runner import set_random_seed
 from mmpretrain.datasets.transforms import RandomCrop
+from torch.utils.data import DataLoader
 
 import mmrot
+from mmrot.cli import use_memory
 from mmrot.datasets import InMemoryImages
 from mmrot.datasets.in_memory_images import as_is, crop_and_flip
 from mmrot.evaluation.result_table import read_results
@@ -72,22 +78,58 @@ def test_the_same_crops_as_the_transforms():
 
 
 def test_the_same_distribution(tmp_path):
-    """Each of the 9×9 places and each side as often as the others."""
-    dataset = InMemoryImages(folder(tmp_path), crop_size=8, padding=4, flip=True)
-    dataset.images = torch.zeros((1, 1, 8, 8), dtype=torch.uint8)
-    dataset.images[0, 0, 4, 3] = 1  # where it goes tells the place, and the side
+    """Each place of a pixel as often as in the pipeline, and as theory says."""
     torch.manual_seed(0)
-    seen = torch.zeros(8, 8)
-    for _ in range(20):
-        seen += dataset.__getitems__([0] * 1000)['inputs'].sum((0, 1))
-    # a crop keeps the pixel at rows 0 to 7 for 8 of the 9 offsets, each 1/9; columns
-    # 0 to 7 for offsets -3 to 4, and mirrored from the other side
-    rows = seen.sum(1) / 20000
-    column_keeps = 8 / 9
-    torch.testing.assert_close(rows, torch.full((8,), column_keeps / 9), rtol=0.1, atol=0)
-    columns = seen.sum(0) / 20000
-    expected = torch.tensor([1.0] * 8) / 9 * 8 / 9
-    torch.testing.assert_close(columns, expected, rtol=0.1, atol=0)
+    dataset = InMemoryImages(folder(tmp_path), crop_size=8, padding=4, flip=True)
+    image = np.zeros((8, 8, 1), dtype=np.uint8)
+    image[4, 3] = 1  # where it goes tells the place, and the side
+    dataset.images = torch.from_numpy(image).permute(2, 0, 1)[None]
+    draws = 20000
+    memory = sum(dataset.__getitems__([0] * 1000)['inputs'].sum((0, 1)) for _ in range(20))
+    pipeline = torch.zeros(8, 8)
+    set_random_seed(0)
+    crop, flip = RandomCrop(crop_size=8, padding=4), RandomFlip(0.5, 'horizontal')
+    for _ in range(draws // 4):
+        seen = flip(crop(dict(img=image.copy())))['img'].reshape(8, 8)
+        pipeline += 4 * torch.from_numpy(seen.copy())
+    # a crop keeps the pixel at rows 0 to 7 for 8 of the 9 offsets, each 1/9; columns 0
+    # to 7 for offsets -3 to 4, and mirrored from the other side
+    expected = torch.full((8,), 8 / 81)
+    for seen in (memory, pipeline):
+        for axis in (0, 1):
+            torch.testing.assert_close(seen.sum(axis) / draws, expected, rtol=0.15, atol=0)
+
+
+def test_processes_draw_different_crops(tmp_path, monkeypatch):
+    batches = []
+    for rank in (0, 0, 1):
+        monkeypatch.setattr('mmrot.datasets.in_memory_images.get_rank', lambda rank=rank: rank)
+        torch.manual_seed(0)
+        dataset = InMemoryImages(folder(tmp_path), padding=4, flip=True)
+        batches.append(dataset.__getitems__([0] * 20)['inputs'])
+    assert torch.equal(batches[0], batches[1])
+    assert not torch.equal(batches[0], batches[2])
+
+
+@pytest.mark.long
+def test_the_same_accuracy(tmp_path, run_tool):
+    """A network learns as much from either, here and there over two seeds."""
+    accuracies: dict[str, list[float]] = {'pipeline': [], 'memory': []}
+    for seed in (0, 1):
+        for name, more in (('pipeline', []), ('memory', ['--in-memory'])):
+            work_dir = tmp_path / f'{name}{seed}'
+            run_tool(
+                *('train', DIGITS, *more, '--work-dir', work_dir, '--cfg-options'),
+                *(f'randomness.seed={seed}', 'train_cfg.max_epochs=6', 'train_cfg.val_interval=6'),
+                *('param_scheduler.milestones=[4,5]', 'val_dataloader.num_workers=0'),
+                *('train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False'),
+                *('val_dataloader.persistent_workers=False',),
+            )
+            (row,) = [row for row in logged(work_dir) if 'rotation/accuracy' in row]
+            accuracies[name].append(row['rotation/accuracy'])
+    means = {name: np.mean(values) for name, values in accuracies.items()}
+    assert min(means.values()) > 60  # of 4 turns, they have learned
+    assert means['memory'] == pytest.approx(means['pipeline'], abs=6)
 
 
 def test_batches_and_samples(tmp_path):
@@ -145,6 +187,30 @@ def test_pretraining_and_a_probe(data_root, tmp_path, run_tool):
     )
     text = (tmp_path / 'metrics.json').read_text()
     assert f'{record["values"]["accuracy"]:.4g}' in text
+
+
+def test_needs_no_workers(tmp_path):
+    loader = DataLoader(InMemoryImages(folder(tmp_path)), 2, num_workers=1, collate_fn=as_is)
+    with pytest.raises(ValueError, match='expected a dataloader with num_workers=0'):
+        list(loader)
+
+
+@pytest.mark.parametrize(
+    'step',
+    [
+        dict(type='mmpretrain.ColorJitter', brightness=0.4),
+        dict(type='mmpretrain.AutoAugment', policies='imagenet'),
+        dict(type='RandomFlip', prob=0.3),
+        dict(type='mmpretrain.RandomCrop', crop_size=32, padding=(4, 2)),
+    ],
+)
+def test_other_steps_that_are_random(step):
+    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_cifar10.py'))
+    use_memory(copy.deepcopy(cfg))
+    cfg.train_dataloader.dataset.pipeline.insert(0, step)
+    name = step['type'].rpartition('.')[2]
+    with pytest.raises(ValueError, match=f'--in-memory: train_dataloader has the step {name}'):
+        use_memory(cfg)
 
 
 def test_other_random_steps(tmp_path, run_tool):
