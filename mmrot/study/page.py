@@ -89,6 +89,8 @@ def _describe(record: dict[str, Any]) -> str:
     return (
         f"Smaller than the paper's: {', '.join(smaller)}. It shows the order of things, not "
         'their size; no difference to the published numbers is given.'
+        + f' Figure 5a: epoch 20 of the paper is here epoch {round(20 * s["budget"])}, and so on.'
+        * (s['budget'] != 1)
     )
 
 
@@ -214,7 +216,7 @@ def draw_figures(records: Sequence[dict[str, Any]], folder: str | Path) -> list[
         curves = _points(name, cells)
         if not curves:
             continue
-        figure = Figure(figsize=(5, 3.6), layout='constrained')
+        figure = Figure(figsize=(5.6, 3.8), layout='constrained')
         axes = figure.add_subplot()
         for row, points in curves.items():
             places, means, spread = zip(*points, strict=True)
@@ -228,13 +230,16 @@ def draw_figures(records: Sequence[dict[str, Any]], folder: str | Path) -> list[
                 label=row,
                 color=_COLORS[row],
             )
+        budget = records[0]['settings']['budget']
+        if name == 'figure5a' and budget != 1:
+            label = f'epochs of pretraining, divided by {budget}'
         axes.set(xlabel=label, ylabel='accuracy, %', xscale=scale, xticks=columns)
         axes.set_xticks([], minor=True)
         axes.set_xticklabels(map(str, columns))
         axes.grid(alpha=0.3)
         axes.legend()
         settings = records[0]['settings']['name']
-        axes.set_title(f'{published_table(name)["title"]}\nmeasured on {settings}', fontsize=9)
+        axes.set_title(f'{published_table(name)["title"]}\nmeasured on {settings}', fontsize=8)
         path = Path(folder, f'{name}.png')
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120, metadata={'Description': json.dumps(curves)})
