@@ -5,11 +5,12 @@ import atexit
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
@@ -351,9 +352,8 @@ _NOT_RANDOM = ('LoadImageFromFile', 'Resize', 'ResizeEdge', 'CenterCrop', 'PackI
 
 def _pads_evenly(step: ConfigDict) -> bool:
     """Say whether a RandomCrop is of zeros on every side and nothing else."""
-    return set(step) <= {'type', 'crop_size', 'padding'} and isinstance(
-        step.get('padding') or 0, int
-    )
+    whole = (step.crop_size, step.get('padding') or 0)
+    return set(step) <= {'type', 'crop_size', 'padding'} and all(isinstance(x, int) for x in whole)
 
 
 def _flips_half(step: ConfigDict) -> bool:
@@ -527,13 +527,20 @@ def one_line_errors() -> Iterator[list]:
         yield runners
     except Exception as error:
         if os.environ.get('MMROT_TRACEBACK') or any(getattr(r, 'ready', True) for r in runners):
+            if _uses_gloo():
+                traceback.print_exc()
+                _end_process(1)
             raise
         text = ' '.join(f'{type(error).__name__}: {error}'.split())
         if len(text) > 600:
             text = text[:600] + ' ...'
         rank = int(os.environ.get('RANK', 0))
         where = f' (rank {rank})' if rank else ''
-        sys.exit(f'mmrot: error{where}: {text} [MMROT_TRACEBACK=1 shows where]')
+        message = f'mmrot: error{where}: {text} [MMROT_TRACEBACK=1 shows where]'
+        if _uses_gloo():
+            print(message, file=sys.stderr)
+            _end_process(1)
+        sys.exit(message)
     _leave_process_group()
 
 
@@ -541,16 +548,25 @@ def _leave_process_group() -> None:
     """End a distributed job that went well.
 
     After an error other ranks may wait in a collective, which this would hang.
-    With gloo the process ends here: a thread of gloo that lets go of a tensor
-    while the interpreter shuts down aborts it, now and then, even behind
-    ``destroy_process_group``, since the wrapped model keeps the threads.
     """
-    if not is_distributed():
-        return
-    gloo = torch.distributed.get_backend() == 'gloo'
-    torch.distributed.destroy_process_group()
-    if gloo:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    if is_distributed():
+        gloo = _uses_gloo()
+        torch.distributed.destroy_process_group()
+        if gloo:
+            _end_process(0)
+
+
+def _uses_gloo() -> bool:
+    return is_distributed() and torch.distributed.get_backend() == 'gloo'
+
+
+def _end_process(status: int) -> NoReturn:
+    """End a process that has used gloo, before the interpreter shuts down.
+
+    A thread of gloo that lets go of a tensor meanwhile aborts it, now and then,
+    even behind ``destroy_process_group``, since the wrapped model keeps the threads.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

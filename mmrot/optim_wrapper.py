@@ -16,7 +16,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     bfloat16 has the range of float32, so losses are not scaled. mmengine's
     ``AmpOptimWrapper`` always scales, for which it refuses a CPU. On a CPU with
     bfloat16 instructions (``avx512_bf16``, ``amx_bf16``) a training step takes
-    about half the time or less, see ``docs/measurements.md``.
+    0.5 to 0.65 of the time, see ``docs/measurements.md``.
 
     Args:
         **kwargs: Of mmengine's ``OptimWrapper``, the optimizer among them.

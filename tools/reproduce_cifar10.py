@@ -13,6 +13,7 @@ from mmrot.cli import one_line_errors
 from mmrot.study import FIGURES, Settings, Study, draw_figures, read_records, select, write_page
 
 ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / 'results/cifar10'
 
 
 def main() -> None:
@@ -41,12 +42,17 @@ def main() -> None:
     parser.add_argument('--width', type=int, default=192, help='of NIN (default 192)')
     parser.add_argument('--images-per-class', type=int, help='training images (default all)')
     parser.add_argument('--work-dir', default='work_dirs/reproduce_cifar10', help='of the runs')
-    parser.add_argument('--records', default=str(ROOT / 'results/cifar10'), help='folder')
-    parser.add_argument('--page', default=str(ROOT / 'docs/reproduction.md'), help='to write')
+    parser.add_argument('--records', default=str(RECORDS), help='folder (default %(default)s)')
+    parser.add_argument(
+        '--page', help='to write (default docs/reproduction.md, of other records beside them)'
+    )
     parser.add_argument('--page-only', action='store_true', help='run nothing')
     parser.add_argument('--list', action='store_true', help='list the cells and stop')
     with one_line_errors():
         args = parser.parse_args()
+        page = Path(args.page or Path(args.records, 'reproduction.md'))
+        if not args.page and Path(args.records).resolve() == RECORDS:
+            page = ROOT / 'docs/reproduction.md'
         evaluations = select(args.only, args.cells)
         if args.list:
             for evaluation in evaluations:
@@ -59,13 +65,14 @@ def main() -> None:
                 print(f"A reduced study, {settings.name}: not the paper's numbers", flush=True)
             study = Study(settings, args.work_dir, args.records, ROOT / 'tools')
             # a run is ended with the study, by an interruption as by the scheduler
+            write_page(read_records(args.records))  # what is amiss there is said at once
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
             try:
                 study.run(evaluations, args.seeds)
             finally:
-                write(Path(args.page), args.records)
+                write(page, args.records)
         else:
-            write(Path(args.page), args.records)
+            write(page, args.records)
 
 
 def write(page: Path, folder: str) -> None:

@@ -270,8 +270,15 @@ def write_results(
     folder.mkdir(parents=True, exist_ok=True)
     tables = '\n'.join(table.to_markdown() for table in result_tables(records))
     (folder / f'{stem}.md').write_text(tables, encoding='utf-8')
-    text = json.dumps(records, indent=2, ensure_ascii=False) + '\n'
-    (folder / f'{stem}.json').write_text(text, encoding='utf-8')
+    write_json(records, folder / f'{stem}.json')
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write a file, all of it or nothing."""
+    temporary = path.with_suffix('.tmp')
+    text = json.dumps(content, indent=2, ensure_ascii=False) + '\n'
+    temporary.write_text(text, encoding='utf-8')
+    temporary.replace(path)
 
 
 def print_tables(records: Sequence[dict[str, Any]]) -> None:

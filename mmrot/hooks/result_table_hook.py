@@ -1,3 +1,4 @@
+import os
 import platform
 import shlex
 import sys
@@ -200,7 +201,7 @@ class ResultTableHook(Hook):
                 seed=runner.seed,
                 processes=get_world_size(),
                 device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
-                machine=f'{platform.system()} {platform.machine()}',
+                machine=f'{platform.system()} {platform.machine()}, {os.cpu_count()} cores',
                 versions=_versions(),
                 date=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
                 command=shlex.join(sys.argv),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mmrot.evaluation.result_table import published_table
 
+# Those of mmpretrain's CustomDataset.
+_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
 _PYTHON_FORM = 'cifar-10-batches-py'
 
 
@@ -62,13 +64,19 @@ def find_data(folder: str | Path) -> StudyData:
                 f'{split} has the classes {", ".join(sorted(classes))}: expected '
                 f'{", ".join(sorted(expected))}'
             )
-    counts = [sum(1 for _ in (splits[0] / name).iterdir()) for name in expected]
+    counts = [len(_images(splits[0] / name)) for name in expected]
     return StudyData(path, True, sum(counts), min(counts), _fingerprint(splits))
+
+
+def _images(folder: Path) -> list[Path]:
+    """List what mmpretrain's CustomDataset reads."""
+    return sorted(path for path in folder.rglob('*') if path.suffix.lower() in _EXTENSIONS)
 
 
 def _fingerprint(folders: list[Path]) -> str:
     digest = hashlib.sha256()
     for folder in folders:
-        for file in sorted(file for file in folder.rglob('*') if file.is_file()):
+        python = folder.name == _PYTHON_FORM
+        for file in sorted(folder.iterdir()) if python else _images(folder):
             digest.update(f'{file.relative_to(folder.parent)} {file.stat().st_size}\n'.encode())
     return digest.hexdigest()

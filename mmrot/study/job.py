@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from .records import write_json
+from mmrot.evaluation.result_table import write_json
 
 
 class Job:
     """One training in a work directory of its own, which goes on where it stopped.
 
-    What it is, whether it has ended and how long it took, over all its starts, are
-    kept in ``job.json`` there.
+    What it is, whether it has ended and how long it took, over its starts, are kept
+    in ``job.json`` there.
 
     Args:
         work_dir (Path): Of the training.
@@ -45,7 +45,7 @@ class Job:
 
     @property
     def seconds(self) -> int:
-        """How long it took, all starts together."""
+        """How long it took, all starts together but those that were killed."""
         return round(self._state['seconds'])
 
     def run(self, command: Sequence[str]) -> None:
@@ -62,13 +62,13 @@ class Job:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         with self._lock() as lock:
             start = time.monotonic()
-            write_json(self._file, self._state)
+            write_json(self._state, self._file)
             try:
                 call(command, self.work_dir / 'output.log', pass_fds=(lock.fileno(),))
                 self._state['finished'] = True
             finally:
                 self._state['seconds'] += time.monotonic() - start
-                write_json(self._file, self._state)
+                write_json(self._state, self._file)
 
     @contextmanager
     def _lock(self) -> Iterator[IO]:

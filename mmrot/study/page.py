@@ -26,10 +26,10 @@ Tables 1, 2, 3 and 9 and figures 5a and 5b of the paper, by
     tools/reproduce_cifar10.sh --data data/cifar10 --seeds 0 1 2
 
 `--data` holds CIFAR-10 in its python form, or images in `{train,test}/<class>/`. The same command
-goes on where it stopped; what has a record is not run again. `--only table3` and
-`--cells 'table3/RotNet*'` choose cells, `--list` names them. `--budget` (a fraction of the
-epochs), `--width` and `--images-per-class` make a smaller study, which says so and has a section
-of its own.
+goes on where it stopped. What has a record is not run again: to repeat it, name another folder by
+`--records` and `--work-dir`. `--only table3` and `--cells 'table3/RotNet*'` choose cells,
+`--list` names them. `--budget` (a fraction of the epochs), `--width` and `--images-per-class` make
+a smaller study, which says so and has a section of its own.
 
 This page is written from the records in `results/cifar10/`, one file for each cell and seed, by
 `tools/reproduce_cifar10.sh --page-only`; a test fails where the two differ. Measured: mean ±
@@ -86,12 +86,14 @@ def _describe(record: dict[str, Any]) -> str:
     smaller = [f'{s["budget"]} of its epochs, rounded'] * (s['budget'] != 1)
     smaller += [f'NIN of width {s["width"]} in place of 192'] * (s['width'] != 192)
     smaller += [f'{record["training_images"]} training and {record["images"]} test images']
-    return (
-        f"Smaller than the paper's: {', '.join(smaller)}. It shows the order of things, not "
-        'their size; no difference to the published numbers is given.'
-        + f' Figure 5a: epoch 20 of the paper is here epoch {round(20 * s["budget"])}, and so on.'
-        * (s['budget'] != 1)
+    text = (
+        f"Smaller than the paper's: {', '.join(smaller)}. Too small to be compared with the "
+        'published numbers: no difference is given.'
     )
+    if s['budget'] != 1:
+        second = max(1, round(20 * s['budget']))
+        text += f' Figure 5a: epoch 20 of the paper is here epoch {second}, and so on.'
+    return text
 
 
 def _section(data: str, records: Sequence[dict[str, Any]]) -> list[str]:

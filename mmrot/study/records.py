@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmrot.evaluation.result_table import write_json
+
 _FIELDS = {
     *('table', 'row', 'column', 'value', 'seed', 'settings', 'config_sha256'),
-    *('data', 'data_sha256', 'training_images', 'images', 'date'),
+    *('data', 'data_sha256', 'training_images', 'images', 'epochs', 'seconds'),
+    *('machine', 'versions', 'date', 'command'),
 }
 # What is the same in all records of a cell; a seed is no part of a config's sha256.
 _EXPERIMENT = ('config_sha256', 'pretraining_sha256', 'data_sha256')
@@ -38,16 +41,8 @@ def write_record(folder: str | Path, record: dict[str, Any]) -> Path:
         raise ValueError(f'record without {", ".join(sorted(missing))}')
     path = record_path(folder, record)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, record)
+    write_json(dict(sorted(record.items())), path)
     return path
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file, all of it or nothing."""
-    temporary = path.with_suffix('.tmp')
-    text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + '\n'
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)
 
 
 def read_records(folder: str | Path) -> list[dict[str, Any]]:

@@ -4,9 +4,10 @@ import math
 import shlex
 import shutil
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from pprint import pformat
@@ -56,8 +57,6 @@ class Study:
         tools: str | Path,
         say: Callable[[str], Any] = print,
     ) -> None:
-        self.settings = settings
-        self.work_dir = Path(work_dir, settings.name)
         self.records = records
         self.tools = Path(tools)
         self.say = say
@@ -67,9 +66,14 @@ class Study:
             raise ValueError(
                 f'--images-per-class {count}: {self.data.path} has {self.data.per_class}'
             )
+        if 10 * (count or 0) == self.data.images:  # that is all of them
+            settings = replace(settings, images_per_class=None)
+        self.settings = settings
+        # mmengine writes down where a run goes on
+        self.work_dir = Path(work_dir, settings.name).resolve()
         # of one class, and of all
         self.count = count or self.data.per_class
-        self.images = 10 * count if count else self.data.images
+        self.images = 10 * self.count if settings.images_per_class else self.data.images
         self._failed: dict[tuple[str, int], ValueError] = {}
 
     def run(self, evaluations: Sequence[Evaluation], seeds: Sequence[int]) -> None:
@@ -97,7 +101,7 @@ class Study:
                     start = time.monotonic()
                     self._evaluate(evaluation, seed)
                     self.say(f'{count}{what}: done in {time.monotonic() - start:.0f} s')
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 self.say(f'{count}{what}: failed, {error}')
                 failed.append(what)
         if failed:
@@ -176,7 +180,8 @@ class Study:
                 # nothing of a record is a path of the machine
                 checkpoint=f'{pretrained.work_dir.name}/epoch_{epochs}.pth',
                 pretraining_epochs=epochs,
-                pretraining_seconds=pretrained.seconds,
+                # of its epochs up to the snapshot
+                pretraining_seconds=round(pretrained.seconds * epochs / self.settings.epochs(100)),
             )
         identity = self._identity(evaluation)
         job = Job(self.work_dir / f'{evaluation.name}_seed{seed}', **identity)
@@ -190,12 +195,12 @@ class Study:
         if rotation:
             accuracy = self._rotation_accuracy(pretrained.work_dir, epochs)
             result = {k: v for k, v in results[0].items() if k not in _OF_TRAINING}
-            result.update(table='figure5a', row=ROTATION)
+            result.update(table='figure5a', row=ROTATION, epochs=epochs)
             more = dict(
                 self._identity(evaluation, ROTATION),
                 **origin,
                 config=PRETRAININGS[pretraining][0],
-                seconds=pretrained.seconds,
+                seconds=origin['pretraining_seconds'],
             )
             self._record(result, dict.fromkeys(rotation, accuracy), seed, more)
 
@@ -206,7 +211,8 @@ class Study:
             done = path.with_suffix('.new.json')
             command = [sys.executable, str(self.tools / 'test.py'), str(self._config_path(folder))]
             command += [str(folder / f'epoch_{epoch}.pth'), '--work-dir', str(folder / 'test')]
-            call([*command, '--out', str(done), '--out-item', 'metrics'], folder / 'output.log')
+            command += ['--out', str(done), '--out-item', 'metrics']
+            call([*command, '--cfg-options', 'compile=False'], folder / 'output.log')
             done.replace(path)
         return json.loads(path.read_text(encoding='utf-8'))['rotation/accuracy']
 
@@ -229,7 +235,8 @@ class Study:
     def _how(self, cell: str, seed: int) -> str:
         """Say how to measure a cell again."""
         settings = self.settings
-        data = self.data.name if Path(settings.data).is_absolute() else settings.data
+        elsewhere = Path(settings.data).is_absolute() or '..' in Path(settings.data).parts
+        data = self.data.name if elsewhere else settings.data
         parts = ['tools/reproduce_cifar10.sh', '--data', data]
         for name in ('budget', 'width', 'images_per_class'):
             if name in settings.reduced:
@@ -276,8 +283,8 @@ class Study:
                     interval=math.gcd(5, *snapshots), max_keep_ckpts=-1, save_best=None
                 )
             ),
-            # where there is a compiler; a short run on a CPU would not gain
-            compile=torch.cuda.is_available() and shutil.which('gcc') is not None,
+            # a run on a CPU would not gain
+            compile=torch.cuda.is_available() and _can_compile(),
             train_dataloader=self._loader('train', self._dataset('train'), with_samples=False),
         )
         return changes
@@ -353,7 +360,9 @@ class Study:
             steps = [dict(type='mmpretrain.LoadImageFromFile'), _PACK]
             dataset.update(type='mmpretrain.CustomDataset', data_prefix=split, pipeline=steps)
         else:
-            dataset.update(type='mmpretrain.CIFAR10', split=split, pipeline=[_PACK])
+            # what is there is what the records are of
+            dataset.update(type='mmpretrain.CIFAR10', split=split, download=False)
+            dataset['pipeline'] = [_PACK]
         count = self.settings.images_per_class
         if split == 'train' and count:
             return dict(type='mmrot.PerClassSubset', num_per_class=count, dataset=dataset)
@@ -394,6 +403,12 @@ class Study:
     def _command(self, config: Path, work_dir: Path, *args: str) -> list[str]:
         command = [sys.executable, str(self.tools / 'train.py'), str(config)]
         return [*command, '--work-dir', str(work_dir), '--resume', *args]
+
+
+def _can_compile() -> bool:
+    """Say whether Triton finds what it builds with."""
+    header = Path(sysconfig.get_path('include'), 'Python.h')
+    return shutil.which('gcc') is not None and header.exists()
 
 
 @cache

@@ -29,6 +29,11 @@ def record(table='table3', row='RotNet + conv', column='accuracy', value=90.0, s
         images=10000,
         config_sha256='0',
         date='2026-01-01',
+        epochs=100,
+        seconds=60,
+        machine='Linux',
+        versions={},
+        command='tools/reproduce_cifar10.sh',
     )
 
 
