@@ -5,6 +5,7 @@ import atexit
 import inspect
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -526,6 +527,8 @@ def one_line_errors() -> Iterator[list]:
     try:
         yield runners
     except Exception as error:
+        if _uses_gloo() and 'by peer' in str(error):
+            time.sleep(2)  # the rank that failed first is the one for torchrun to name
         if os.environ.get('MMROT_TRACEBACK') or any(getattr(r, 'ready', True) for r in runners):
             if _uses_gloo():
                 traceback.print_exc()
