@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -170,8 +171,14 @@ def test_errors_of_a_running_job_keep_their_traceback():
         job()
 
 
-def test_a_job_that_went_well_leaves_its_process_group(tmp_path, monkeypatch):
-    """Threads of gloo now and then abort a process that ends as usual."""
+def fail_in_the_middle():
+    with one_line_errors() as runners:
+        runners.append(SimpleNamespace(ready=True))
+        raise ValueError('in the middle')
+
+
+def test_a_job_on_gloo_ends_by_itself(tmp_path, monkeypatch, capsys):
+    """Threads of gloo now and then abort a process that ends as usual, or by an error."""
     status = []
     monkeypatch.setattr('os._exit', status.append)
     monkeypatch.setattr('atexit._run_exitfuncs', lambda: status.append('exit functions'))
@@ -184,7 +191,16 @@ def test_a_job_that_went_well_leaves_its_process_group(tmp_path, monkeypatch):
         with pytest.raises(SystemExit), one_line_errors():
             raise ValueError('another rank may wait for this one')
         assert torch.distributed.is_initialized()
-        assert not status
+        assert status == ['exit functions', 1]
+        assert 'mmrot: error: ValueError: another rank may wait for this one [' in (
+            capsys.readouterr().err
+        )
+        status.clear()
+        with pytest.raises(ValueError, match='in the middle'):
+            fail_in_the_middle()
+        assert status == ['exit functions', 1]
+        assert 'Traceback' in capsys.readouterr().err
+        status.clear()
         with one_line_errors():
             pass
         assert not torch.distributed.is_initialized()
