@@ -353,7 +353,7 @@ _NOT_RANDOM = ('LoadImageFromFile', 'Resize', 'ResizeEdge', 'CenterCrop', 'PackI
 
 def _pads_evenly(step: ConfigDict) -> bool:
     """Say whether a RandomCrop is of zeros on every side and nothing else."""
-    whole = (step.crop_size, step.get('padding') or 0)
+    whole = (step.get('crop_size'), step.get('padding') or 0)
     return set(step) <= {'type', 'crop_size', 'padding'} and all(isinstance(x, int) for x in whole)
 
 
