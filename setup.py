@@ -21,7 +21,7 @@ setup(
     # a wheel holds copies of what they point to.
     package_data={
         'mmrot': [
-            'evaluation/published.json',
+            'results/published.json',
             'configs/**/*',
             '.mim/configs/**/*',
             '.mim/tools/**/*',

@@ -36,12 +36,12 @@ METRICS = Registry(
 FUNCTIONS = Registry(
     'function', parent=MMENGINE_FUNCTIONS, scope='mmrot', locations=['mmrot.datasets']
 )
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmrot', locations=['mmrot.hooks'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmrot', locations=['mmrot.engine.hooks'])
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper',
     parent=MMENGINE_OPTIM_WRAPPERS,
     scope='mmrot',
-    locations=['mmrot.optim_wrapper'],
+    locations=['mmrot.engine.bfloat16_optim_wrapper'],
 )
 
 # What a config inherits by 'mmrot::...' is built in mmrot's scope. These are

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmrot.errors import UserError
+
 QUARTER_TURNS = (0, 90, 180, 270)
 EIGHTH_TURNS = (0, 45, 90, 135, 180, 225, 270, 315)
 
@@ -32,17 +34,17 @@ def check_angles(angles: Sequence[int]) -> tuple[int, ...]:
         tuple[int, ...]: The same angles.
 
     Raises:
-        ValueError: If the set is anything else; names the culprit.
+        UserError: If the set is anything else; names the culprit.
     """
     allowed = 'expected two or more different angles out of ' + ', '.join(map(str, EIGHTH_TURNS))
     if isinstance(angles, str) or not isinstance(angles, Sequence) or len(angles) < 2:
-        raise ValueError(f'angles={angles!r}: {allowed}')
+        raise UserError(f'angles={angles!r}: {allowed}')
     for angle in angles:
         if isinstance(angle, bool) or angle not in EIGHTH_TURNS:
-            raise ValueError(f'angle {angle!r} in angles={tuple(angles)}: {allowed}')
+            raise UserError(f'angle {angle!r} in angles={tuple(angles)}: {allowed}')
     twice = sorted({angle for angle in angles if list(angles).count(angle) > 1})
     if twice:
-        raise ValueError(f'angle {twice[0]} stands twice in angles={tuple(angles)}: {allowed}')
+        raise UserError(f'angle {twice[0]} stands twice in angles={tuple(angles)}: {allowed}')
     return tuple(int(angle) for angle in angles)
 
 
@@ -72,7 +74,7 @@ def quarter_turn(images: Tensor, k: int) -> Tensor:
         return images.flip((-2, -1))
     if k == 3:
         return images.flip(-2).transpose(-2, -1)
-    raise ValueError(f'k={k!r}: expected 0, 1, 2 or 3 quarter turns')
+    raise UserError(f'k={k!r}: expected 0, 1, 2 or 3 quarter turns')
 
 
 def central_square(images: Tensor, angle: int) -> Tensor:
@@ -131,14 +133,14 @@ def rotated_copies(images: Tensor, angles: Sequence[int] = QUARTER_TURNS) -> Ten
         format of ``images``. Its labels are :func:`rotation_labels`.
 
     Raises:
-        ValueError: If the images are not square and the set has any angle
+        UserError: If the images are not square and the set has any angle
             other than 0 and 180; names the shape.
     """
     if images.ndim != 4:
-        raise ValueError(f'images of shape {tuple(images.shape)}: expected (N, C, H, W)')
+        raise UserError(f'images of shape {tuple(images.shape)}: expected (N, C, H, W)')
     n, c, height, width = images.shape
     if height != width and any(angle % 180 for angle in angles):
-        raise ValueError(
+        raise UserError(
             f'images of shape {tuple(images.shape)} are not square: angles {tuple(angles)} '
             f'expect height equal to width, crop or resize to a square first'
         )

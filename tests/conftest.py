@@ -6,28 +6,14 @@ import pickle
 import runpy
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from mmengine.logging import MessageHub, MMLogger
+from helpers import ROOT, forget_jobs, write_photo
 from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def forget_jobs() -> None:
-    """Drop what mmengine keeps of a job, under the second in which it started."""
-    for logger in MMLogger._instance_dict.values():
-        for handler in logger.handlers:
-            handler.close()
-    visualizers = [Visualizer, *Visualizer.__subclasses__()]  # those of the hosts too
-    for manager in (DefaultScope, MessageHub, MMLogger, *visualizers):
-        manager._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +22,6 @@ def _mmpretrain_scope(request) -> Iterator[None]:
     DefaultScope.get_instance(request.node.nodeid, scope_name='mmpretrain')
     yield
     forget_jobs()
-
-
-def write_photo(path: Path, rng: np.random.Generator, size: tuple[int, int] = (40, 48)) -> None:
-    """Write a JPEG that is brighter at the top, so that its rotation shows."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ramp = np.linspace(220, 20, size[0])[:, None, None]
-    image = ramp + rng.integers(0, 30, (*size, 3))
-    assert cv2.imwrite(str(path), image.astype(np.uint8))
 
 
 @pytest.fixture(scope='session')
@@ -149,16 +127,6 @@ def _any_cifar10(monkeypatch) -> None:
     monkeypatch.setattr('mmpretrain.datasets.CIFAR10._check_integrity', lambda self: True)
 
 
-_INHERITING = tempfile.TemporaryDirectory()
-
-
-def inheriting(name: str) -> Path:
-    """Write a config that only inherits one of mmrot's, as users' do."""
-    path = Path(_INHERITING.name, Path(name).name)
-    path.write_text(f"_base_ = 'mmrot::{name}'\n")
-    return path
-
-
 @pytest.fixture
 def run_tool(monkeypatch) -> Callable[..., None]:
     """Run a script of tools/ in this process: ``run_tool('train', arg, ...)``."""
@@ -194,14 +162,26 @@ def run_benchmark() -> Callable[..., str]:
     return run
 
 
-def logged(work_dir: Path) -> list[dict]:
-    """Read what the latest job in a work dir logged, one dict per line."""
-    latest = max(
-        work_dir.glob('*/vis_data/scalars.json'), key=lambda path: path.stat().st_mtime_ns
-    )
-    return [json.loads(line) for line in latest.read_text().splitlines()]
-
-
-def losses(work_dir: Path) -> list[float]:
-    """The training losses that the latest job in a work dir logged."""
-    return [row['loss'] for row in logged(work_dir) if 'loss' in row]
+@pytest.fixture
+def boxes(tmp_path):
+    """Four images with one bright square each, its box and its mask."""
+    rng = np.random.default_rng(0)
+    coco = dict(images=[], annotations=[], categories=[dict(id=1, name='box')])
+    for folder in ('img', 'ann'):
+        (tmp_path / folder).mkdir()
+    for index in range(4):
+        image = rng.integers(0, 50, (64, 64, 3), dtype=np.uint8)
+        mask = np.zeros((64, 64), np.uint8)
+        x, y = rng.integers(5, 30, 2)
+        image[y : y + 20, x : x + 20] = 250
+        mask[y : y + 20, x : x + 20] = 1
+        cv2.imwrite(str(tmp_path / f'img/{index}.jpg'), image)
+        cv2.imwrite(str(tmp_path / f'ann/{index}.png'), mask)
+        name = f'img/{index}.jpg'
+        coco['images'].append(dict(id=index, file_name=name, width=64, height=64))
+        box = [int(x), int(y), 20, 20]
+        coco['annotations'].append(
+            dict(id=index, image_id=index, category_id=1, bbox=box, area=400, iscrowd=0)
+        )
+    (tmp_path / 'ann.json').write_text(json.dumps(coco))
+    return tmp_path

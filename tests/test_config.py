@@ -97,9 +97,9 @@ def test_types_are_found_from_every_host_without_custom_imports():
         [sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, check=True
     )
     assert run.stdout.splitlines()[-1].split() == [
-        'mmrot.models.alexnet',
+        'mmrot.models.backbones.alexnet',
         'mmrot.datasets.digits',
         'mmrot.datasets.transforms.rotated_copies',
         'mmrot.evaluation.rotation_accuracy',
-        'mmrot.hooks.progress_line_hook',
+        'mmrot.engine.hooks.progress_line_hook',
     ]

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 import torch
-from conftest import ROOT, logged, losses
+from helpers import ROOT, logged, losses
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmrot
-from mmrot.evaluation.result_table import read_results
+from mmrot.results.table import read_results
 
 SMALL = [
     'train_dataloader.batch_size=4',

@@ -8,7 +8,7 @@ into the built network, outputs compared where both ends exist.
 import argparse
 
 from mmrot.cli import one_line_errors
-from mmrot.converters.convert import (
+from mmrot.weights.convert import (
     convert_absorb_bn,
     convert_backbone,
     convert_fully_convolutional,
@@ -16,8 +16,8 @@ from mmrot.converters.convert import (
     convert_rescale,
     naming,
 )
-from mmrot.converters.export import STYLES
-from mmrot.converters.foreign import FORMATS
+from mmrot.weights.export import STYLES
+from mmrot.weights.foreign import FORMATS
 
 
 def main() -> None:

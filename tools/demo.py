@@ -3,8 +3,8 @@
 
 import argparse
 
+from mmrot.apis.demo import run_demo
 from mmrot.cli import one_line_errors
-from mmrot.demo import run_demo
 
 
 def main() -> None:

@@ -9,10 +9,20 @@ import signal
 import sys
 from pathlib import Path
 
-from mmrot.cli import one_line_errors
-from mmrot.study import FIGURES, Settings, Study, draw_figures, read_records, select, write_page
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # projects are not part of the installed package
+
+from mmrot.cli import one_line_errors  # noqa: E402
+from projects.cifar10_study import (  # noqa: E402
+    FIGURES,
+    Settings,
+    Study,
+    draw_figures,
+    read_records,
+    select,
+    write_page,
+)
+
 RECORDS = ROOT / 'results/cifar10'
 
 

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from mmrot.cli import one_line_errors
-from mmrot.proposals import write_proposals
+from mmrot.datasets.proposals import write_proposals
 
 
 def main() -> None:

@@ -3,9 +3,9 @@
 
 from pathlib import Path
 
-from mmrot.checkpoint import mmengine_loads_with
 from mmrot.cli import build_parser, build_runner, load_config, one_line_errors
 from mmrot.visualization import draw_side_by_side
+from mmrot.weights.checkpoint import mmengine_loads_with
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ import mmengine
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
-from mmrot.checkpoint import mmengine_loads_with
 from mmrot.cli import (
     build_parser,
     build_runner,
@@ -14,6 +13,7 @@ from mmrot.cli import (
     one_line_errors,
     use_tta,
 )
+from mmrot.weights.checkpoint import mmengine_loads_with
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Train a model of mmrot, mmpretrain, mmdet or mmseg from a config."""
 
-from mmrot.checkpoint import mmengine_loads_with
 from mmrot.cli import build_parser, build_runner, load_config, one_line_errors, use_amp
+from mmrot.errors import UserError
+from mmrot.weights.checkpoint import mmengine_loads_with
 
 
 def main() -> None:
@@ -36,9 +37,7 @@ def main() -> None:
             cfg.load_from = None if args.resume == 'auto' else args.resume
         if args.auto_scale_lr:
             if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-                raise ValueError(
-                    '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size'
-                )
+                raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
             cfg.auto_scale_lr.enable = True
         with mmengine_loads_with(args.trust):
             runners.append(build_runner(cfg))

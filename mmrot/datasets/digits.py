@@ -3,6 +3,7 @@ import numpy as np
 from mmpretrain.datasets import BaseDataset
 from sklearn.datasets import load_digits
 
+from mmrot.errors import UserError
 from mmrot.registry import DATASETS
 
 
@@ -22,7 +23,7 @@ class Digits(BaseDataset):
             ``BaseDataset``.
 
     Raises:
-        ValueError: If the split is unknown or the size below 8.
+        UserError: If the split is unknown or the size below 8.
     """
 
     METAINFO = dict(classes=tuple('0123456789'))
@@ -30,9 +31,9 @@ class Digits(BaseDataset):
 
     def __init__(self, split: str = 'train', size: int = 16, **kwargs) -> None:
         if split not in ('train', 'test'):
-            raise ValueError(f'split={split!r}: expected train or test')
+            raise UserError(f'split={split!r}: expected train or test')
         if size < 8:
-            raise ValueError(f'size={size}: expected 8 or more')
+            raise UserError(f'size={size}: expected 8 or more')
         self.split = split
         self.size = size
         super().__init__(ann_file='', **kwargs)

@@ -2,6 +2,7 @@ import os.path as osp
 
 from mmpretrain.datasets import CustomDataset
 
+from mmrot.errors import UserError
 from mmrot.registry import DATASETS
 
 _SPLITS = ('all', 'train', 'val')
@@ -20,14 +21,14 @@ class ImageFolder(CustomDataset):
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If the split is unknown, or has no photo.
+        UserError: If the split is unknown, or has no photo.
     """
 
     HOLD_OUT = 20
 
     def __init__(self, data_root: str, split: str = 'all', **kwargs) -> None:
         if split not in _SPLITS:
-            raise ValueError(f'split={split!r}: expected one of {", ".join(_SPLITS)}')
+            raise UserError(f'split={split!r}: expected one of {", ".join(_SPLITS)}')
         if not osp.isdir(data_root):
             raise FileNotFoundError(f'image folder {data_root!r}: expected an existing folder')
         self.split = split
@@ -44,7 +45,7 @@ class ImageFolder(CustomDataset):
             keep_val = self.split == 'val'
             photos = [p for i, p in enumerate(photos) if (i % self.HOLD_OUT == 0) == keep_val]
         if not photos:
-            raise ValueError(
+            raise UserError(
                 f'image folder {root} has no photo for split={self.split!r}: expected files '
                 f'ending in {", ".join(sorted(self.extensions))}, in it or in folders inside it'
             )

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data import Dataset, get_worker_info
 
+from mmrot.errors import UserError
 from mmrot.registry import DATASETS, FUNCTIONS
 
 
@@ -72,7 +73,7 @@ class InMemoryImages(Dataset):
             needs none.
 
     Raises:
-        ValueError: If the images are of several sizes, or there are none.
+        UserError: If the images are of several sizes, or there are none.
     """
 
     def __init__(
@@ -93,10 +94,10 @@ class InMemoryImages(Dataset):
             torch.initial_seed() + get_rank()
         )
         if not len(self.dataset):
-            raise ValueError('no images to hold in memory')
+            raise UserError('no images to hold in memory')
         shape = tuple(self.dataset[0]['inputs'].shape)
         if crop_size is not None and shape[1:] != (crop_size, crop_size):
-            raise ValueError(
+            raise UserError(
                 f'images of {shape[1]}x{shape[2]} cannot be held in memory for crops of '
                 f'{crop_size}x{crop_size}: expected that size'
             )
@@ -107,7 +108,7 @@ class InMemoryImages(Dataset):
         ):
             sample = self.dataset[index]
             if tuple(sample['inputs'].shape) != shape:
-                raise ValueError(
+                raise UserError(
                     f'image {index} has shape {tuple(sample["inputs"].shape)}, the first one '
                     f'{shape}: expected one size'
                 )
@@ -137,10 +138,10 @@ class InMemoryImages(Dataset):
             dict: ``inputs`` (N, C, H, W), uint8, and ``data_samples``, N of them.
 
         Raises:
-            ValueError: In a worker of a dataloader.
+            UserError: In a worker of a dataloader.
         """
         if get_worker_info() is not None:  # each would have its own copy, and none a GPU
-            raise ValueError('mmrot.InMemoryImages: expected a dataloader with num_workers=0')
+            raise UserError('mmrot.InMemoryImages: expected a dataloader with num_workers=0')
         images = self.images[torch.as_tensor(indices, device=self.device)]
         if self.padding or self.flip:
             options = dict(device=self.device, generator=self.generator)

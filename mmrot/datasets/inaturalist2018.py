@@ -3,6 +3,7 @@ from pathlib import Path
 
 from mmpretrain.datasets import BaseDataset
 
+from mmrot.errors import UserError
 from mmrot.registry import DATASETS
 
 
@@ -31,20 +32,20 @@ class INaturalist2018(BaseDataset):
             image.
 
         Raises:
-            ValueError: If the file has no images, annotations or categories, or
+            UserError: If the file has no images, annotations or categories, or
                 an image has no annotation; names it.
         """
         content = json.loads(Path(self.ann_file).read_text(encoding='utf-8'))
         try:
             images, annotations = content['images'], content['annotations']
         except (KeyError, TypeError) as error:
-            raise ValueError(f'{self.ann_file}: expected the field {error}') from None
+            raise UserError(f'{self.ann_file}: expected the field {error}') from None
         labels = {item['image_id']: item['category_id'] for item in annotations}
         root = Path(self.data_root)
         data_list = []
         for image in images:
             if image['id'] not in labels:
-                raise ValueError(f'{self.ann_file}: {image["file_name"]} has no annotation')
+                raise UserError(f'{self.ann_file}: {image["file_name"]} has no annotation')
             data_list.append(
                 dict(img_path=str(root / image['file_name']), gt_label=labels[image['id']])
             )

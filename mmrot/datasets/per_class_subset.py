@@ -2,6 +2,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from torch.utils.data import Dataset
 
+from mmrot.errors import UserError
 from mmrot.registry import DATASETS
 
 
@@ -23,7 +24,7 @@ class PerClassSubset(Dataset):
             they share an epoch evenly.
 
     Raises:
-        ValueError: If K is not a whole number above 0, a class has fewer images,
+        UserError: If K is not a whole number above 0, a class has fewer images,
             or the epoch is too short; names it.
     """
 
@@ -35,7 +36,7 @@ class PerClassSubset(Dataset):
         epoch_length: int | None = None,
     ) -> None:
         if not isinstance(num_per_class, int) or num_per_class < 1:
-            raise ValueError(f'num_per_class={num_per_class}: expected a whole number, 1 or more')
+            raise UserError(f'num_per_class={num_per_class}: expected a whole number, 1 or more')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.dataset.full_init()
         self.metainfo = self.dataset.metainfo
@@ -48,7 +49,7 @@ class PerClassSubset(Dataset):
         for label in np.unique(labels):
             indices = np.flatnonzero(labels == label)
             if len(indices) < num_per_class:
-                raise ValueError(
+                raise UserError(
                     f'num_per_class={num_per_class}: class {names.get(label, label)} has '
                     f'{len(indices)} images'
                 )
@@ -58,7 +59,7 @@ class PerClassSubset(Dataset):
         self.indices = np.stack(chosen, axis=1).ravel()  # (K*C,), the classes in turn
         self.epoch_length = len(self.indices) if epoch_length is None else epoch_length
         if self.epoch_length < len(self.indices):
-            raise ValueError(
+            raise UserError(
                 f'epoch_length={epoch_length}: expected at least the {len(self.indices)} images '
                 'of the subset'
             )

@@ -10,6 +10,7 @@ from mmdet.datasets import VOCDataset as MMDetVOCDataset
 from mmdet.evaluation import bbox_overlaps
 from mmengine.logging import print_log
 
+from mmrot.errors import UserError
 from mmrot.registry import DATASETS
 
 # An object counts as covered from this IoU; of other images' objects few are.
@@ -30,7 +31,7 @@ class VOCDataset(MMDetVOCDataset):
 
     Raises:
         FileNotFoundError: If an image is missing, or empty.
-        ValueError: If an annotation cannot be read, has an empty ``difficult`` or
+        UserError: If an annotation cannot be read, has an empty ``difficult`` or
             a box without area; if no object is of the classes; if proposals are
             of other images, or no boxes.
     """
@@ -38,7 +39,7 @@ class VOCDataset(MMDetVOCDataset):
     def __init__(self, **kwargs) -> None:
         classes = (kwargs.get('metainfo') or {}).get('classes')
         if isinstance(classes, str):
-            raise ValueError(f'metainfo.classes={classes}: expected a tuple, ({classes},)')
+            raise UserError(f'metainfo.classes={classes}: expected a tuple, ({classes},)')
         super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -47,7 +48,7 @@ class VOCDataset(MMDetVOCDataset):
         self._fractions = self._outside = 0
         data_list = super().load_data_list()
         if not data_list:
-            raise ValueError(f'{self.ann_file}: expected names of images, it is empty')
+            raise UserError(f'{self.ann_file}: expected names of images, it is empty')
         for data_info in data_list:
             photo = Path(data_info['img_path'])
             if not photo.is_file() or not photo.stat().st_size:
@@ -55,7 +56,7 @@ class VOCDataset(MMDetVOCDataset):
         classes = ', '.join(self._metainfo['classes'])
         skipped = ', '.join(f'{name} ({n})' for name, n in self._skipped.most_common(5))
         if not any(data_info['instances'] for data_info in data_list):
-            raise ValueError(
+            raise UserError(
                 f'{self.ann_file}: no object is of the classes {classes}, but of {skipped}; '
                 'expected metainfo.classes of the data set'
             )
@@ -77,12 +78,12 @@ class VOCDataset(MMDetVOCDataset):
         """Read one annotation.
 
         Raises:
-            ValueError: Names the file.
+            UserError: Names the file.
         """
         try:
             data_info = super().parse_data_info(img_info)
         except (AttributeError, ParseError, TypeError, ValueError) as error:
-            raise ValueError(f'annotation {img_info["xml_path"]}: {error}') from error
+            raise UserError(f'annotation {img_info["xml_path"]}: {error}') from error
         for instance in data_info['instances']:
             x1, y1, x2, y2 = instance['bbox']
             inside = min(x1, y1) >= 0 and x2 < data_info['width'] and y2 < data_info['height']
@@ -103,7 +104,7 @@ class VOCDataset(MMDetVOCDataset):
     def _check(self, item: Element, name: str) -> None:
         difficult = item.findtext('difficult')
         if difficult is not None and difficult.strip() not in ('0', '1'):
-            raise ValueError(f'{name}: difficult is {difficult!r}, expected 0 or 1')
+            raise UserError(f'{name}: difficult is {difficult!r}, expected 0 or 1')
         texts = [item.findtext(f'bndbox/{side}', '') for side in ('xmin', 'ymin', 'xmax', 'ymax')]
         try:
             box = [float(text) for text in texts]
@@ -111,7 +112,7 @@ class VOCDataset(MMDetVOCDataset):
             box = [math.nan]
         pixels = [int(side) for side in box] if all(map(math.isfinite, box)) else [0] * 4
         if pixels[0] >= pixels[2] or pixels[1] >= pixels[3]:
-            raise ValueError(
+            raise UserError(
                 f'{name}: box {", ".join(texts)}, expected xmin, ymin, xmax, ymax with '
                 'xmin < xmax and ymin < ymax in whole pixels'
             )
@@ -121,19 +122,19 @@ class VOCDataset(MMDetVOCDataset):
         """Give every image its proposals.
 
         Raises:
-            ValueError: If the file holds something else, or lacks an image.
+            UserError: If the file holds something else, or lacks an image.
         """
         path = Path(self.data_root or '', self.proposal_file)
         try:
             proposals = mmengine.load(path)
         except (EOFError, IndexError, KeyError, UnpicklingError, ValueError) as error:
-            raise ValueError(f'{path}: expected proposals ({error})') from error
+            raise UserError(f'{path}: expected proposals ({error})') from error
         keys = ['/'.join(Path(info['img_path']).parts[-2:]) for info in self.data_list]
         if not isinstance(proposals, dict):
-            raise ValueError(f'{path}: expected a dict from image to boxes')
+            raise UserError(f'{path}: expected a dict from image to boxes')
         missing = [key for key in keys if key not in proposals]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f'{path} has no proposals for {len(missing)} of the {len(keys)} images of '
                 f'{self.ann_file}, such as {missing[0]}: it has {len(proposals)} others, such as '
                 f'{next(iter(proposals), "none")}; see tools/selective_search.py'
@@ -152,7 +153,7 @@ class VOCDataset(MMDetVOCDataset):
             logger='current',
         )
         if found < _FEWEST * objects:
-            raise ValueError(
+            raise UserError(
                 f'{path}: proposals cover {found} of {objects} objects at IoU {_COVERED}; '
                 'expected those of these images'
             )
@@ -165,22 +166,22 @@ def _check_proposals(proposals: dict, size: tuple[int, int], where: str) -> np.n
         np.ndarray: (N, 4), boxes.
 
     Raises:
-        ValueError: Names the file and the image.
+        UserError: Names the file and the image.
     """
     try:
         boxes = np.asarray(proposals['bboxes'], np.float32)
         scores = np.asarray(proposals['scores'])
     except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{where}: expected bboxes and scores ({error})') from error
+        raise UserError(f'{where}: expected bboxes and scores ({error})') from error
     if boxes.ndim != 2 or boxes.shape[1] != 4 or scores.shape != boxes.shape[:1]:
-        raise ValueError(
+        raise UserError(
             f'{where}: bboxes {boxes.shape} and scores {scores.shape}, expected (N, 4) and (N,)'
         )
     # a pixel more, for those who count to the far edge
     good = (boxes[:, :2] < boxes[:, 2:]).all(1) & (boxes >= -1).all(1)
     good &= (boxes[:, 2:] <= np.array(size) + 1).all(1)
     if not good.all():
-        raise ValueError(
+        raise UserError(
             f'{where}: box {boxes[~good][0].tolist()}, expected x1 < x2 and y1 < y2 in an image '
             f'of {size[0]}x{size[1]}'
         )

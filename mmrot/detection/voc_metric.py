@@ -2,6 +2,7 @@ from mmdet.evaluation import VOCMetric as MMDetVOCMetric
 from mmdet.evaluation import eval_map
 from mmengine.logging import MMLogger
 
+from mmrot.errors import UserError
 from mmrot.registry import METRICS
 
 
@@ -13,13 +14,13 @@ class VOCMetric(MMDetVOCMetric):
         **kwargs: The arguments of mmdet's ``VOCMetric``.
 
     Raises:
-        ValueError: If the metric is not ``'mAP'``, or by ranges of scales.
+        UserError: If the metric is not ``'mAP'``, or by ranges of scales.
     """
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         if self.metric != 'mAP' or self.scale_ranges is not None:
-            raise ValueError(
+            raise UserError(
                 f"metric={self.metric!r}, scale_ranges={self.scale_ranges}: expected 'mAP', None"
             )
 

@@ -6,6 +6,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from sklearn.metrics import precision_recall_curve
 
+from mmrot.errors import UserError
 from mmrot.registry import METRICS
 
 
@@ -23,10 +24,10 @@ def average_precision_11_points(scores: np.ndarray, truth: np.ndarray) -> float:
         float: Between 0 and 1.
 
     Raises:
-        ValueError: If nothing has the class.
+        UserError: If nothing has the class.
     """
     if not truth.any():
-        raise ValueError('average precision of a class that nothing has')
+        raise UserError('average precision of a class that nothing has')
     precision, recall, _ = precision_recall_curve(truth, scores)
     precision, recall = precision[:-1], recall[:-1]  # the last is no measurement
     points = np.linspace(0, 1, 11)

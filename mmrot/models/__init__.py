@@ -1,11 +1,5 @@
-from .alexnet import AlexNet
-from .alexnet_probe import AlexNetProbe
-from .layer_probes import LayerProbes
-from .linear_probe import LinearProbe
-from .mlp_probe import MLPProbe
-from .nin import NIN
-from .nin_block_probe import NINBlockProbe
-from .resnet import ResNet
+from .backbones import NIN, AlexNet, ResNet
+from .probes import AlexNetProbe, LayerProbes, LinearProbe, MLPProbe, NINBlockProbe
 from .rotation_data_preprocessor import RotationDataPreprocessor
 from .rotation_head import RotationHead
 from .rotation_pred import RotationPred

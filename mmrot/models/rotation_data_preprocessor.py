@@ -4,6 +4,7 @@ import torch
 from mmpretrain.models import SelfSupDataPreprocessor
 from torch import Tensor
 
+from mmrot.errors import UserError
 from mmrot.registry import MODELS
 from mmrot.rotation import QUARTER_TURNS, check_angles, needs_warp, rotated_copies
 
@@ -25,7 +26,7 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
             mmpretrain's ``SelfSupDataPreprocessor``.
 
     Raises:
-        ValueError: If the angle set is not valid, the images are not square,
+        UserError: If the angle set is not valid, the images are not square,
             or the pipeline made another number of copies.
     """
 
@@ -78,12 +79,12 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         if isinstance(inputs[0], Tensor) and inputs[0].ndim == 3:
             shapes = sorted({tuple(image.shape) for image in inputs})
             if len(shapes) > 1:
-                raise ValueError(f'images of shapes {shapes}: expected one shape in a batch')
+                raise UserError(f'images of shapes {shapes}: expected one shape in a batch')
             return torch.stack(list(inputs)), False
         views = [view if isinstance(view, Tensor) else torch.stack(list(view)) for view in inputs]
         copies = torch.stack(views, dim=1)  # (N, K, C, H, W)
         if copies.shape[1] != len(self.angles):
-            raise ValueError(
+            raise UserError(
                 f'the pipeline made {copies.shape[1]} copies of each image: expected '
                 f'{len(self.angles)} for angles {self.angles}'
             )

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmrot.errors import UserError
 from mmrot.registry import MODELS
 
 
@@ -45,7 +46,7 @@ class RotationHead(BaseModule):
 
         Raises:
             TypeError: If the backbone did not return a tuple.
-            ValueError: If the chosen output does not exist, is neither map nor
+            UserError: If the chosen output does not exist, is neither map nor
                 vector, or has other than ``in_channels`` channels.
         """
         if not isinstance(feats, Sequence):
@@ -53,13 +54,13 @@ class RotationHead(BaseModule):
                 f'features of type {type(feats).__name__}: expected a tuple of tensors'
             )
         if not -len(feats) <= self.in_index < len(feats):
-            raise ValueError(
+            raise UserError(
                 f'in_index={self.in_index}: expected an index into the {len(feats)} outputs of '
                 'the backbone'
             )
         feat = feats[self.in_index]
         if feat.ndim not in (2, 4) or feat.shape[1] != self.in_channels:
-            raise ValueError(
+            raise UserError(
                 f'feature {self.in_index} of shape {tuple(feat.shape)}: expected '
                 f'in_channels={self.in_channels}, as (B, C, H, W) or (B, C)'
             )

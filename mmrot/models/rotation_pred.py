@@ -5,6 +5,7 @@ from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmrot.errors import UserError
 from mmrot.registry import MODELS
 from mmrot.rotation import QUARTER_TURNS, check_angles, rotation_labels
 
@@ -33,7 +34,7 @@ class RotationPred(BaseSelfSupervisor):
         init_cfg (dict, optional): Initialisation of the whole model.
 
     Raises:
-        ValueError: If the angle set is not valid, or given in another place too.
+        UserError: If the angle set is not valid, or given in another place too.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class RotationPred(BaseSelfSupervisor):
         }
         for name, part in (('head', head), ('data_preprocessor', data_preprocessor)):
             for key in {'num_classes', 'angles', 'channels_last'} & part.keys():
-                raise ValueError(
+                raise UserError(
                     f'{name}.{key}={part[key]}: expected none, it follows from the angles and '
                     'channels_last of the model'
                 )

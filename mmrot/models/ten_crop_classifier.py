@@ -40,7 +40,7 @@ class TenCropClassifier(ImageClassifier):
             list[DataSample]: With ``pred_score`` (C,) and ``pred_label``.
 
         Raises:
-            ValueError: If the images are smaller than a crop.
+            UserError: If the images are smaller than a crop.
         """
         crops = ten_crop(inputs, self.crop_size)
         scores = [self.head(self.extract_feat(crop)) for crop in crops]  # 10 × (N, C)

@@ -3,6 +3,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmrot.errors import UserError
 from mmrot.registry import HOOKS
 
 
@@ -18,7 +19,7 @@ class CheckMasksHook(Hook):
         """Compare what head, preprocessor and metric take for not labelled.
 
         Raises:
-            ValueError: If they differ; names the settings.
+            UserError: If they differ; names the settings.
         """
         model = _model(runner)
         ignored = model.decode_head.ignore_index
@@ -29,7 +30,7 @@ class CheckMasksHook(Hook):
                     settings['val_evaluator.ignore_index'] = metric.ignore_index
         for name, value in settings.items():
             if value != ignored:
-                raise ValueError(
+                raise UserError(
                     f'{name}={value}: expected {ignored}, as model.decode_head.ignore_index'
                 )
 
@@ -56,7 +57,7 @@ class CheckMasksHook(Hook):
         """Check that images fit what they are padded to.
 
         Raises:
-            ValueError: Names the image.
+            UserError: Names the image.
         """
         size = _model(runner).data_preprocessor.size
         if size is None:
@@ -65,7 +66,7 @@ class CheckMasksHook(Hook):
         for image, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
             shape = tuple(image.shape[-2:])
             if shape[0] > size[0] or shape[1] > size[1]:
-                raise ValueError(
+                raise UserError(
                     f'{sample.img_path} has (height, width) {shape}: expected at most '
                     f'model.data_preprocessor.size={tuple(size)}'
                 )
@@ -74,7 +75,7 @@ class CheckMasksHook(Hook):
         """Check every mask.
 
         Raises:
-            ValueError: Names the file and its values.
+            UserError: Names the file and its values.
         """
         head = _model(runner).decode_head
         for sample in (data_batch or {}).get('data_samples', ()):
@@ -85,7 +86,7 @@ class CheckMasksHook(Hook):
             odd &= mask != head.ignore_index
             if odd.any():
                 values = sorted(mask[odd].unique().tolist())
-                raise ValueError(
+                raise UserError(
                     f'mask {sample.seg_map_path} has the values '
                     f'{", ".join(map(str, values[:5]))}: expected 0 to {head.num_classes - 1}, or '
                     f'{head.ignore_index} where nothing is labelled, which is ignore_index of '

@@ -1,5 +1,6 @@
 from mmseg.datasets.transforms import LoadAnnotations
 
+from mmrot.errors import UserError
 from mmrot.registry import TRANSFORMS
 
 
@@ -11,7 +12,7 @@ class LoadMask(LoadAnnotations):
         **kwargs: The arguments of mmseg's ``LoadAnnotations``.
 
     Raises:
-        ValueError: If the mask cannot be decoded or has another size than the
+        UserError: If the mask cannot be decoded or has another size than the
             image; names the file.
     """
 
@@ -23,12 +24,12 @@ class LoadMask(LoadAnnotations):
         except FileNotFoundError:
             raise
         except (AttributeError, OSError, TypeError) as error:
-            raise ValueError(f'mask {path}: expected an image that can be decoded') from error
+            raise UserError(f'mask {path}: expected an image that can be decoded') from error
         shape, expected = results['gt_seg_map'].shape, tuple(results['ori_shape'])
         if len(shape) != 2:
-            raise ValueError(f'mask {path} has {shape[2]} channels: expected class numbers in one')
+            raise UserError(f'mask {path} has {shape[2]} channels: expected class numbers in one')
         if shape != expected:
-            raise ValueError(
+            raise UserError(
                 f'mask {path} has (height, width) {shape}, its image {results["img_path"]} '
                 f'{expected}: expected the same'
             )

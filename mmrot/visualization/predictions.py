@@ -10,6 +10,8 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmrot.errors import UserError
+
 _GAP = 8  # pixels between the panels
 _HEADER = 24  # pixels for their names
 
@@ -38,14 +40,14 @@ def draw_side_by_side(
         Path: A picture that was written.
 
     Raises:
-        ValueError: If ``count`` is below 1, or the visualizer draws neither
+        UserError: If ``count`` is below 1, or the visualizer draws neither
             detections nor segmentations.
     """
     if count < 1:
-        raise ValueError(f'--count {count}: expected 1 or more')
+        raise UserError(f'--count {count}: expected 1 or more')
     host = type(visualizer).__module__.partition('.')[0]
     if host not in ('mmdet', 'mmseg'):
-        raise ValueError(
+        raise UserError(
             f'visualizer {type(visualizer).__name__}: expected a config of mmdet or mmseg, whose '
             'visualizers draw detections and segmentations'
         )

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import logged, losses
+from helpers import logged, losses
 from mmcv.transforms import RandomFlip
 from mmengine.config import Config
 from mmengine.runner import set_random_seed
@@ -15,7 +15,7 @@ import mmrot
 from mmrot.cli import use_memory
 from mmrot.datasets import InMemoryImages
 from mmrot.datasets.in_memory_images import as_is, crop_and_flip
-from mmrot.evaluation.result_table import read_results
+from mmrot.results.table import read_results
 from mmrot.rotation import rotated_copies
 
 DIGITS = mmrot.config_path('rotnet/nin4_digits.py')

@@ -5,7 +5,7 @@ pytest.importorskip('mmdet')
 from mmpretrain.models import ResNet
 
 from mmrot.detection import ResLayerExtraNorm
-from mmrot.hooks.load_backbone_hook import load_module
+from mmrot.weights.state_dict import load_module
 
 
 def test_layer4_of_the_backbone_and_a_norm():

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 import mmrot
 from mmrot.cli import one_line_errors, use_image_folder, use_memory
-from mmrot.runner import Runner
+from mmrot.engine.runner import Runner
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ Runs of several seeds become mean ± standard deviation.
 import argparse
 
 from mmrot.cli import one_line_errors
-from mmrot.evaluation.result_table import print_tables, read_results, write_results
+from mmrot.results.table import print_tables, read_results, write_results
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class RotatedCopies(BaseTransform):
         angles (Sequence[int]): The angle set in degrees counter-clockwise.
 
     Raises:
-        ValueError: If the angle set is not valid, or the image not square.
+        UserError: If the angle set is not valid, or the image not square.
     """
 
     def __init__(self, angles: Sequence[int] = QUARTER_TURNS) -> None:

@@ -1,0 +1,165 @@
+import math
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmrot.errors import UserError
+from mmrot.registry import MODELS
+
+from .layers import check_frozen_stages, check_out_indices, freeze, norm_relu
+
+# in channels, out channels, kernel size, stride, padding; a 3x3 max pool follows
+_CONVS = {
+    'conv1': (3, 64, 11, 4, 2, True),
+    'conv2': (64, 192, 5, 1, 2, True),
+    'conv3': (192, 384, 3, 1, 1, False),
+    'conv4': (384, 256, 3, 1, 1, False),
+    'conv5': (256, 256, 3, 1, 1, False),
+}
+
+
+def alexnet_stage(
+    name: str, norm_cfg: dict | None, convolutional: bool = False, padding: int = 0
+) -> nn.Module:
+    """Build one stage of AlexNet.
+
+    Args:
+        name (str): One of ``AlexNet.STAGES``.
+        norm_cfg (dict, optional): Normalisation behind the layer.
+        convolutional (bool): See :class:`AlexNet`.
+        padding (int): See :class:`AlexNet`; conv1 adds it.
+
+    Returns:
+        nn.Module: Takes the output of the stage before; fc6 a flat one.
+    """
+    if name in _CONVS:
+        in_channels, channels, size, stride, own_padding, pool = _CONVS[name]
+        if name == 'conv1':
+            own_padding += padding
+        conv = nn.Conv2d(in_channels, channels, size, stride=stride, padding=own_padding)
+        stage = nn.Sequential(norm_relu(conv, norm_cfg))
+        if pool:
+            stage.add_module('pool', nn.MaxPool2d(3, stride=2))
+        return stage
+    if name == 'pool5':
+        return nn.MaxPool2d(3, stride=2)
+    channels, size = (256, 6) if name == 'fc6' else (4096, 1)
+    bias = norm_cfg is None
+    fc: nn.Conv2d | nn.Linear
+    if convolutional:
+        fc = nn.Conv2d(channels, 4096, size, bias=bias)
+    else:
+        fc = nn.Linear(channels * size * size, 4096, bias=bias)
+    return nn.Sequential(norm_relu(fc, norm_cfg, name='fc'))
+
+
+@MODELS.register_module()
+class AlexNet(BaseModule):
+    """AlexNet with batch norm, without groups, response norm and dropout.
+
+    The network of the paper's ImageNet experiments (section 3.2), with the
+    layers of the authors' released code: batch norm and ReLU behind every
+    convolution and every fully connected layer; convolutions keep their bias.
+
+    The stages are conv1, conv2, conv3, conv4, conv5, pool5, fc6 and fc7. As in
+    figure 3 of the paper, conv1 and conv2 include the max pool behind them: at
+    224×224 the maps are 64×27×27, 192×13×13, 384×13×13, 256×13×13, 256×13×13
+    and 256×6×6, the vectors of fc6 and fc7 have 4096 elements. What lies behind
+    the last stage asked for is not built.
+
+    Its fully convolutional form is that of Long et al., *Fully Convolutional
+    Networks for Semantic Segmentation*, CVPR 2015: fc6 and fc7 are convolutions
+    over pool5, of 6×6 and 1×1, with the same weights. A position of fc7 sees 355×355
+    pixels, padding included, and their middle is pixel 32·i + 111. With a padding
+    of 96 and sides of the image that are multiples of 32 it is pixel 32·i + 15,
+    half a pixel from the middle of the i-th 32×32 cell, so upsampling the map
+    aligns it.
+
+    Args:
+        out_indices (Sequence[int]): Stages to return, 0 for conv1, 5 for pool5,
+            7 for fc7.
+        frozen_stages (int): Freeze this many leading stages, weights and
+            running statistics; -1 freezes none.
+        norm_cfg (dict, optional): Normalisation behind every layer. None gives
+            the network into which batch norm was absorbed.
+        convolutional (bool): Whether fc6 and fc7 are convolutions.
+        padding (int): Pixels of zeros around the image.
+        init_cfg (dict | list, optional): Initialisation.
+
+    Raises:
+        UserError: If ``out_indices`` or ``frozen_stages`` is out of range.
+
+    Example:
+        >>> import torch
+        >>> from mmrot.models import AlexNet
+        >>> [tuple(x.shape) for x in AlexNet(out_indices=(0, 5))(torch.rand(1, 3, 224, 224))]
+        [(1, 64, 27, 27), (1, 256, 6, 6)]
+    """
+
+    STAGES = ('conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'pool5', 'fc6', 'fc7')
+
+    def __init__(
+        self,
+        out_indices: Sequence[int] = (7,),
+        frozen_stages: int = -1,
+        norm_cfg: dict | None = dict(type='BN'),
+        convolutional: bool = False,
+        padding: int = 0,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        # He's initialisation over the fan-out, as the released code does.
+        super().__init__(init_cfg or dict(type='Kaiming', layer=['Conv2d', 'Linear']))
+        self.convolutional = convolutional
+        self._default_init = init_cfg is None
+        self.out_indices = check_out_indices(out_indices, len(self.STAGES))
+        self.all_stages = self.STAGES  # those of the network, built or not
+        self.stages = self.STAGES[: self.out_indices[-1] + 1]
+        self.frozen_stages = check_frozen_stages(frozen_stages, len(self.stages))
+        for name in self.stages:
+            self.add_module(name, alexnet_stage(name, norm_cfg, convolutional, padding))
+        self._freeze()
+
+    def _freeze(self) -> None:
+        freeze(getattr(self, name) for name in self.stages[: max(self.frozen_stages, 0)])
+
+    def init_weights(self) -> None:
+        """Initialise, fc6 alike in both forms: its fan-out is one position."""
+        fresh = not self.is_init
+        super().init_weights()
+        if fresh and self.convolutional and 'fc6' in self.stages and self._default_init:
+            nn.init.normal_(self.fc6.fc.weight, std=math.sqrt(2 / 4096))
+
+    def train(self, mode: bool = True) -> 'AlexNet':
+        """Set the mode, except for the frozen stages, which stay in eval mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Give the outputs of the chosen stages.
+
+        Args:
+            x (Tensor): (N, 3, H, W); fc6 and fc7 expect 224×224, or more in the
+                fully convolutional form.
+
+        Returns:
+            tuple[Tensor, ...]: Maps (N, C, H', W') and, for fc6 and fc7, vectors
+            (N, 4096), in the order of the stages.
+
+        Raises:
+            UserError: If fc6 is asked for and pool5 is not 6×6.
+        """
+        outs = []
+        for index, name in enumerate(self.stages):
+            if name == 'fc6' and not self.convolutional:
+                if x.shape[2:] != (6, 6):
+                    raise UserError(
+                        f'pool5 of size {tuple(x.shape[2:])}: fc6 expects (6, 6), as 224x224 '
+                        'images give it'
+                    )
+                x = x.flatten(1)  # (N, 9216)
+            x = getattr(self, name)(x)
+            if index in self.out_indices:
+                outs.append(x)
+        return tuple(outs)

@@ -1,0 +1,42 @@
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmrot.models.backbones.layers import norm_relu
+from mmrot.registry import MODELS
+
+
+@MODELS.register_module()
+class MLPProbe(BaseModule):
+    """Fully connected layers on the flattened map (Tables 1 to 3, "non-linear").
+
+    Each hidden layer is followed by batch norm and ReLU; the paper's have 200
+    channels, two of them.
+
+    Args:
+        in_features (int): Elements D of the flattened map.
+        num_classes (int): Number of classes.
+        hidden (Sequence[int]): Widths of the hidden layers.
+        init_cfg (dict, optional): Initialisation.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        hidden: Sequence[int] = (200, 200),
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg or dict(type='Kaiming', layer='Linear'))
+        self.hidden = nn.Sequential()
+        for index, width in enumerate(hidden):
+            fc = nn.Linear(in_features, width, bias=False)
+            layer = nn.Sequential(norm_relu(fc, dict(type='BN')))
+            self.hidden.add_module(f'layer{index + 1}', layer)
+            in_features = width
+        self.fc = nn.Linear(in_features, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify maps (N, C, H, W) with C·H·W = D: logits (N, num_classes)."""
+        return self.fc(self.hidden(x.flatten(1)))

@@ -1,0 +1,497 @@
+"""Detection with AlexNet: where fc6 and fc7 go, and training on a tiny VOC."""
+
+import re
+import shutil
+from pathlib import Path
+
+import mmengine
+import numpy as np
+import pytest
+import torch
+from helpers import inheriting, logged
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from mmrot.models import AlexNet, ResNet
+from mmrot.results.table import published_table, read_results
+from mmrot.weights import absorb_bn, rescale
+from mmrot.weights.images import read_images
+from mmrot.weights.state_dict import load_backbone, load_module
+
+pytest.importorskip('mmdet')
+from mmdet.datasets import CocoDataset
+
+COCO_CLASSES = CocoDataset.METAINFO['classes']
+CONFIG = inheriting('benchmarks/detection/faster_rcnn_alexnet_voc07.py')
+ALEXNET = 'mmrot.AlexNet'
+# where layers of AlexNet go in the detector
+PLACES = {
+    'roi_head.bbox_head.shared_fcs.0.weight': 'fc6.fc.weight',
+    'roi_head.bbox_head.shared_fcs.1.weight': 'fc7.fc.weight',
+    'backbone.conv5.conv.weight': 'conv5.conv.weight',
+}
+C4 = inheriting('benchmarks/detection/faster_rcnn_r50_c4_24k_voc0712.py')
+MASK = inheriting('benchmarks/detection/mask_rcnn_r50_fpn_1x_coco.py')
+FAST = inheriting('benchmarks/detection/fast_rcnn_alexnet_voc07.py')
+
+
+@pytest.fixture(scope='module')
+def pretrained(tmp_path_factory) -> tuple[AlexNet, Path]:
+    """An AlexNet with batch norm, and the file of it that detection takes."""
+    torch.manual_seed(0)
+    network = AlexNet(out_indices=(5, 7))
+    network.init_weights()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias)
+            module.running_mean.normal_()
+    path = tmp_path_factory.mktemp('weights') / 'absorbed.pth'
+    torch.save({'state_dict': absorb_bn(network.state_dict())}, path)
+    return network.eval(), path
+
+
+@torch.no_grad()
+def test_shared_layers_are_fc6_and_fc7(pretrained):
+    """On a 6x6 map the box head's layers compute what the source network does."""
+    network, path = pretrained
+    cfg = Config.fromfile(CONFIG)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(cfg.model).eval()
+    state = torch.load(path)['state_dict']
+    load_backbone(model.backbone, state, 'file')
+    for source, target in cfg.custom_hooks[0].elsewhere.items():
+        load_module(model.get_submodule(target), state, source, 'file')
+    head = model.roi_head.bbox_head
+    # values that differ everywhere, so that another order of flattening shows
+    maps = torch.randn(3, 256, 6, 6)
+    x = maps.flatten(1)
+    for fc in head.shared_fcs:
+        x = head.relu(fc(x))
+    with_bn = network.fc7(network.fc6(maps.flatten(1)))
+    torch.testing.assert_close(x, with_bn, rtol=1e-4, atol=1e-4)
+    absorbed = AlexNet(norm_cfg=None).eval()
+    absorbed.load_state_dict(state)
+    torch.testing.assert_close(x, absorbed.fc7(absorbed.fc6(maps.flatten(1))))
+    assert x.std() > 0
+    # the head as a whole goes through them: scores and boxes of fc_cls and fc_reg
+    dropped = (head.train().relu(torch.ones(1000)) == 0).double().mean()
+    assert 0.4 < dropped < 0.6  # in training half of them
+    head.eval()
+    scores, boxes = head(maps)
+    torch.testing.assert_close(scores, head.fc_cls(x))
+    assert boxes.shape == (3, 20 * 4)
+
+
+TINY = [
+    *('train_cfg.max_iters=2', 'train_cfg.val_interval=2'),
+    *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
+    *('test_dataloader.num_workers=0', 'default_hooks.logger.interval=1'),
+]
+SMALL = [
+    'train_dataloader.dataset.pipeline.2.scales=[(200,96),(200,128)]',
+    'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+]
+
+
+def trained_weights(work_dir: Path) -> dict[str, torch.Tensor]:
+    return torch.load(work_dir / 'iter_2.pth', weights_only=False)['state_dict']
+
+
+def test_two_iterations_and_a_test(voc, pretrained, tmp_path, run_tool):
+    """What was absorbed before, and is not rescaled, is trained as it is."""
+    options = [f'data_root={voc}/', 'custom_hooks.0.rescale=0', *TINY, *SMALL]
+    arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', pretrained[1]]
+    run_tool('train', *arguments, '--cfg-options', *options)
+    rows = [row for row in logged(tmp_path) if 'loss_rpn_cls' in row]
+    assert len(rows) == 2
+    assert all(0 < row['loss_cls'] < 30 for row in rows)
+    source = torch.load(pretrained[1])['state_dict']
+    trained = trained_weights(tmp_path)
+    assert torch.equal(trained['backbone.conv1.conv.weight'], source['conv1.conv.weight'])
+    for key, name in PLACES.items():
+        moved = (trained[key] - source[name]).norm() / source[name].norm()
+        assert 0 < moved < 0.05, key
+
+    metrics = logged(tmp_path)[-1]
+    table7, table8 = read_results(tmp_path)
+    assert (table7['table'], table7['row']) == ('table7', 'RotNet, Faster R-CNN')
+    assert (table7['data'], table7['images']) == (f'{voc.name}/VOC2007 test', 2)
+    assert table7['values'] == {'detection': pytest.approx(metrics['pascal_voc/mAP'] * 100)}
+    # the two images show nothing but a dog each
+    assert table8['values'] == {'dog': pytest.approx(metrics['pascal_voc/AP50/dog'] * 100)}
+    assert metrics['pascal_voc/AP50/dog'] == metrics['pascal_voc/mAP'] <= 1
+    assert (table7['iterations'], table7['epochs'], table7['batch_size']) == (2, None, 2)
+
+
+def test_batch_norm_is_absorbed_and_weights_are_rescaled(voc, pretrained, tmp_path, run_tool):
+    network, absorbed = pretrained
+    torch.save(network.state_dict(), tmp_path / 'with_bn.pth')
+    options = [f'data_root={voc}/', *TINY, *SMALL]
+    arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', tmp_path / 'with_bn.pth']
+    run_tool('train', *arguments, '--cfg-options', *options)
+    trained, source = trained_weights(tmp_path / 'work'), torch.load(absorbed)['state_dict']
+    photos = sorted(str(path) for path in voc.glob('VOC2007/JPEGImages/00000[0-3].jpg'))
+    expected = rescale(source, read_images(photos, ALEXNET, 4))
+    assert not torch.allclose(expected['conv1.conv.weight'], source['conv1.conv.weight'])
+    weight = trained['backbone.conv1.conv.weight']  # frozen in training
+    torch.testing.assert_close(weight, expected['conv1.conv.weight'])
+    for key, name in PLACES.items():
+        moved = (trained[key] - expected[name]).norm() / expected[name].norm()
+        assert 0 < moved < 0.05, key
+
+
+def test_random_rescaled(voc, tmp_path, run_tool):
+    """The same initialisation as random, with other scales."""
+    conv1 = {}
+    for name in ('random', 'random-rescaled'):
+        arguments = [CONFIG, '--work-dir', tmp_path / name, '--backbone', name]
+        options = [f'data_root={voc}/', 'randomness.seed=4', *TINY, *SMALL]
+        run_tool('train', *arguments, '--cfg-options', *options)
+        conv1[name] = trained_weights(tmp_path / name)['backbone.conv1.conv.weight']
+        row = read_results(tmp_path / name)[0]['row']
+        assert row == f'{name.replace("-", " ")}, Faster R-CNN'
+    ratio = conv1['random-rescaled'] / conv1['random']
+    assert ratio.std() / ratio.mean() < 1e-5
+    assert abs(ratio.mean() - 1) > 1e-3
+
+
+def test_random_rescaled_where_nothing_is_rescaled(voc, tmp_path, run_tool):
+    arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', 'random-rescaled']
+    with pytest.raises(SystemExit, match=r"does not rescale, expected 'random'"):
+        run_tool(
+            *('train', *arguments, '--cfg-options', f'data_root={voc}/'),
+            *('custom_hooks.0.rescale=0', *TINY, *SMALL),
+        )
+
+
+@pytest.fixture(scope='module')
+def proposals(voc) -> Path:
+    """Boxes for each image of the tiny VOC: its object among others."""
+    for split in ('trainval', 'test'):
+        content = {}
+        for name in (voc / f'VOC2007/ImageSets/Main/{split}.txt').read_text().split():
+            xml = (voc / f'VOC2007/Annotations/{name}.xml').read_text()
+            x, y = (int(re.search(f'<{key}>(\\d+)', xml)[1]) for key in ('xmin', 'ymin'))
+            boxes = [[x, y, x + 44, y + 46], [0, 0, 30, 30], [0, 0, 128, 96], [70, 50, 120, 90]]
+            content[f'JPEGImages/{name}.jpg'] = dict(
+                bboxes=np.array(boxes, np.float32), scores=np.ones(4, np.float32)
+            )
+        mmengine.dump(content, voc / f'proposals/voc07_{split}.pkl')
+    return voc
+
+
+FAST_OPTIONS = [
+    'train_dataloader.dataset.pipeline.3.transforms.0.scales=[(200,96),(200,128)]',
+    'val_dataloader.dataset.pipeline.2.transforms.0.scale=(200,96)',
+    'default_hooks.checkpoint.interval=9',
+    'default_hooks.checkpoint.save_best=None',
+    'model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign',  # RoIPool needs a GPU
+]
+
+
+def test_fast_rcnn_on_proposals(proposals, pretrained, tmp_path, run_tool, capsys):
+    options = [f'data_root={proposals}/', *TINY, *FAST_OPTIONS]
+    arguments = [FAST, '--work-dir', tmp_path, '--backbone', pretrained[1]]
+    run_tool('train', *arguments, '--cfg-options', *options)
+    rows = [row for row in logged(tmp_path) if 'loss_cls' in row]
+    assert len(rows) == 2
+    assert not any('rpn' in key for key in rows[0])
+    table7, table8 = read_results(tmp_path)
+    assert (table7['row'], list(table8['values'])) == ('RotNet', ['dog'])
+    # Table 8 stands on its side: a line for each class, the published rows first
+    dog = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('│ dog'))
+    cells = [cell.strip() for cell in dog.strip('│').split('│')]
+    assert cells == ['dog', '63.9', '56.8', f'{table8["values"]["dog"]:.2f}']
+
+
+def other(content: dict, key: str = 'JPEGImages/000002.jpg', **change) -> dict:
+    """Proposals, of which one image has something else."""
+    return {**content, key: {**content[key], **change}}
+
+
+@pytest.mark.parametrize(
+    'broken', ['missing', 'fewer', 'others', 'list', 'nan', 'xywh', 'outside', 'swapped', 'empty']
+)
+def test_proposals_that_do_not_fit(broken, proposals, pretrained, tmp_path, run_tool):
+    content = mmengine.load(proposals / 'proposals/voc07_trainval.pkl')
+    file = tmp_path / 'proposals.pkl'
+    key = 'JPEGImages/000002.jpg'
+    nothing = dict(bboxes=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32))
+    corner = dict(bboxes=np.array([[0, 0, 5, 5]], np.float32), scores=np.ones(1, np.float32))
+    content, message = {
+        'missing': (None, r'No such file.*proposals\.pkl'),
+        'fewer': (
+            {key: content[key] for key in list(content)[:-1]},
+            r'proposals\.pkl has no proposals for 1 of the 4 images .*000003\.jpg: it has 3',
+        ),
+        'others': (
+            {key.replace('00000', '10000'): value for key, value in content.items()},
+            r'proposals\.pkl has no proposals for 4 of the 4 images .*such as .*10000\d\.jpg',
+        ),
+        'list': ([1], r'proposals\.pkl: expected a dict from image to boxes'),
+        'nan': (
+            other(content, bboxes=np.full((4, 4), np.nan)),
+            r'000002\.jpg: box \[nan, .*in an image of 128x96',
+        ),
+        'xywh': (
+            other(content, bboxes=np.array([[70, 50, 20, 30]] * 4)),
+            r'000002\.jpg: box \[70\.0, 50\.0, 20\.0, 30\.0\], expected x1 < x2',
+        ),
+        'outside': (
+            other(content, bboxes=content[key]['bboxes'] * 50),
+            r'000002\.jpg: box .*in an image of 128x96',
+        ),
+        # in place, but of other images: they cover nothing
+        'swapped': (dict.fromkeys(content, corner), r'cover 0 of 4 objects at IoU 0\.5; expected'),
+        'empty': (dict.fromkeys(content, nothing), r'cover 0 of 4 objects at IoU 0\.5; expected'),
+    }[broken]
+    if content is not None:
+        mmengine.dump(content, file)
+    option = f'train_dataloader.dataset.proposal_file={file}'
+    arguments = [FAST, '--work-dir', tmp_path / 'work', '--backbone', pretrained[1]]
+    with pytest.raises(SystemExit, match=message):
+        run_tool(
+            *('train', *arguments, '--cfg-options', f'data_root={proposals}/'),
+            *(*TINY, *FAST_OPTIONS, option),
+        )
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            ['model.roi_head.bbox_head.num_classes=1'],
+            r'bbox_head\.num_classes=1: expected 20, the classes aeroplane, .*, \.\.\.',
+        ),
+        (
+            ['val_dataloader.dataset.metainfo.classes=(dog,cat)'],
+            'training data of the classes aeroplane, .* validation data of dog, cat: expected',
+        ),
+        (
+            ['train_dataloader.dataset.metainfo.classes=dog'],
+            r'metainfo\.classes=dog: expected a tuple, \(dog,\)',
+        ),
+    ],
+)
+def test_classes_that_differ(options, message, voc, tmp_path, run_tool):
+    arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', 'random']
+    with pytest.raises(SystemExit, match=message):
+        run_tool(
+            *('train', *arguments, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL, *options)
+        )
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_an_image_that_is_empty(voc, tmp_path, run_tool):
+    root = tmp_path / 'VOC dev kit'
+    shutil.copytree(voc, root)
+    (root / 'VOC2007/JPEGImages/000002.jpg').write_bytes(b'')
+    arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', 'random']
+    with pytest.raises(
+        SystemExit, match=r'VOC dev kit/.*000002\.jpg: expected an image, it is mis'
+    ):
+        run_tool('train', *arguments, '--cfg-options', f'data_root={root}/', *TINY, *SMALL)
+
+
+def test_fast_rcnn_pools_regions():
+    """RoI pooling to 6x6 has no CPU kernel: it is built here, and runs on a GPU."""
+    cfg = Config.fromfile(FAST)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        head = MODELS.build(cfg.model).roi_head
+    (layer,) = head.bbox_roi_extractor.roi_layers
+    assert (type(layer).__name__, layer.output_size, layer.spatial_scale) == (
+        'RoIPool',
+        (6, 6),
+        1 / 16,
+    )
+    assert (type(head.bbox_head.loss_bbox).__name__, head.bbox_head.loss_bbox.beta) == (
+        'SmoothL1Loss',
+        1.0,
+    )
+    if torch.cuda.is_available():
+        maps, regions = torch.rand(1, 256, 20, 20), torch.tensor([[0.0, 0, 0, 319, 319]])
+        assert layer.cuda()(maps.cuda(), regions.cuda()).shape == (1, 256, 6, 6)
+
+
+def test_an_image_that_does_not_decode(voc, tmp_path, run_tool):
+    root = tmp_path / 'VOCdevkit'
+    shutil.copytree(voc, root)
+    photo = root / 'VOC2007/JPEGImages/000004.jpg'  # a test image
+    photo.write_bytes(photo.read_bytes()[:100])
+    arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', 'random']
+    with pytest.raises((SystemExit, AssertionError), match=r'failed to load image: .*000004\.jpg'):
+        run_tool('train', *arguments, '--cfg-options', f'data_root={root}/', *TINY, *SMALL)
+    assert not (tmp_path / 'work/results.json').exists()
+
+
+@pytest.fixture(scope='module')
+def resnet(tmp_path_factory) -> Path:
+    """A pretraining checkpoint of a ResNet-50."""
+    torch.manual_seed(0)
+    network = ResNet(50)
+    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
+    path = tmp_path_factory.mktemp('weights') / 'resnet50.pth'
+    torch.save({'state_dict': {**state, 'head.fc.weight': torch.rand(4, 2048)}}, path)
+    return path
+
+
+C4_OPTIONS = [
+    'model.roi_head.bbox_roi_extractor.roi_layer.output_size=4',
+    'model.roi_head.bbox_head.roi_feat_size=2',
+    *('model.train_cfg.rcnn.sampler.num=8', 'model.test_cfg.rpn.max_per_img=8'),
+    'optim_wrapper.optimizer.lr=0.0002',
+    'train_dataloader.dataset.datasets.0.pipeline.2.scales=[(200,64),(200,96)]',
+    'train_dataloader.dataset.datasets.1.pipeline.2.scales=[(200,64),(200,96)]',
+    'val_dataloader.dataset.pipeline.1.scale=(200,64)',
+]
+
+
+def test_faster_rcnn_c4(voc, resnet, tmp_path, run_tool):
+    """Trained on VOC 2007 and 2012; the checkpoint's layer4 goes to the head."""
+    root = tmp_path / 'VOCdevkit'
+    shutil.copytree(voc, root)
+    shutil.copytree(voc / 'VOC2007', root / 'VOC2012')
+    arguments = [C4, '--work-dir', tmp_path / 'work', '--backbone', resnet]
+    run_tool('train', *arguments, '--cfg-options', f'data_root={root}/', *TINY, *C4_OPTIONS)
+    trained = trained_weights(tmp_path / 'work')
+    source = torch.load(resnet)['state_dict']
+    for key, name in (
+        ('backbone.conv1.weight', 'conv1.weight'),
+        ('backbone.layer3.5.conv2.weight', 'layer3.5.conv2.weight'),
+        ('roi_head.shared_head.layer4.2.conv3.weight', 'layer4.2.conv3.weight'),
+    ):
+        moved = (trained[key] - source[f'backbone.{name}']).norm() / trained[key].norm()
+        assert 0 < moved < 0.05, key
+    assert not any(key.startswith('backbone.layer4') for key in trained)
+    assert trained['roi_head.shared_head.extra_norm.num_batches_tracked'] == 2
+    (record,) = read_results(tmp_path / 'work')
+    metrics = logged(tmp_path / 'work')[-1]
+    assert record['values'] == {'AP50': pytest.approx(metrics['pascal_voc/AP50'] * 100)}
+    assert record['samples_per_epoch'] == 8
+
+
+@pytest.fixture(scope='module')
+def coco(voc, tmp_path_factory) -> Path:
+    """COCO in its layout, of the same images, with the squares as masks."""
+    root = tmp_path_factory.mktemp('coco')
+    (root / 'annotations').mkdir()
+    for split, name in (('train2017', 'trainval'), ('val2017', 'test')):
+        (root / split).mkdir()
+        images, annotations = [], []
+        for line in (voc / f'VOC2007/ImageSets/Main/{name}.txt').read_text().split():
+            shutil.copy(voc / f'VOC2007/JPEGImages/{line}.jpg', root / split)
+            xml = (voc / f'VOC2007/Annotations/{line}.xml').read_text()
+            x, y = (int(re.search(f'<{key}>(\\d+)', xml)[1]) for key in ('xmin', 'ymin'))
+            images.append(
+                {'id': int(line), 'file_name': f'{line}.jpg', 'width': 128, 'height': 96}
+            )
+            annotations.append(
+                {
+                    'id': len(annotations) + 1,
+                    'image_id': int(line),
+                    'category_id': COCO_CLASSES.index('dog') + 1,
+                    'bbox': [x, y, 45, 45],
+                    'area': 45 * 45,
+                    'iscrowd': 0,
+                    'segmentation': [[x, y, x + 45, y, x + 45, y + 45, x, y + 45]],
+                }
+            )
+        content = {'images': images, 'annotations': annotations}
+        content['categories'] = [
+            {'id': index + 1, 'name': name} for index, name in enumerate(COCO_CLASSES)
+        ]
+        mmengine.dump(content, root / f'annotations/instances_{split}.json')
+    return root
+
+
+def test_mask_rcnn(coco, resnet, tmp_path, run_tool):
+    arguments = [MASK, '--work-dir', tmp_path, '--backbone', resnet]
+    run_tool(
+        *('train', *arguments, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
+        *('train_cfg.max_epochs=1', 'optim_wrapper.optimizer.lr=0.0002'),
+        *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rpn.max_per_img=16'),
+        *('model.test_cfg.rcnn.score_thr=0', 'model.test_cfg.rcnn.max_per_img=8'),
+        'train_dataloader.dataset.pipeline.2.scales=[(200,96),(200,128)]',
+        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+    )
+    rows = [row for row in logged(tmp_path) if 'loss_mask' in row]
+    assert len(rows) == 2  # 4 images by 2
+    trained = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
+    source = torch.load(resnet)['state_dict']
+    weight = trained['backbone.layer4.2.conv3.weight']
+    moved = (weight - source['backbone.layer4.2.conv3.weight']).norm() / weight.norm()
+    assert 0 < moved < 0.05
+    for key in ('neck.fpn_convs.0.bn', 'roi_head.bbox_head.shared_convs.3.bn'):
+        assert trained[f'{key}.num_batches_tracked'] == 2
+    (record,) = read_results(tmp_path)
+    assert list(record['values']) == published_table('resnet50_coco')['columns']
+    assert (record['data'], record['images']) == (f'{coco.name} instances_val2017', 2)
+    assert all(0 <= value <= 100 for value in record['values'].values())
+
+
+def test_a_coco_run_that_detects_nothing(coco, tmp_path, run_tool, capsys):
+    """mmdet's metric then reports nothing, and the run still ends with a table."""
+    run_tool(
+        *('train', MASK, '--work-dir', tmp_path, '--backbone', 'random'),
+        *('--cfg-options', f'data_root={coco}/', *TINY[2:], 'train_cfg.max_epochs=1'),
+        *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rcnn.score_thr=1'),
+        'train_dataloader.dataset.pipeline.2.scales=[(200,96)]',
+        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+    )
+    assert read_results(tmp_path)[0]['values'] == {}
+    assert 'Not measured: coco/bbox_mAP, ' in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_coco_with_two_processes(coco, resnet, tmp_path, run_benchmark):
+    printed = run_benchmark(
+        *('detection.sh', resnet, MASK),
+        *('--work-dir', tmp_path, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
+        *('train_cfg.max_epochs=1', 'train_dataloader.batch_size=1'),
+        *('optim_wrapper.optimizer.lr=0.0002', 'default_hooks.checkpoint.interval=9'),
+        *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rpn.max_per_img=16'),
+        *('model.test_cfg.rcnn.score_thr=0', 'model.test_cfg.rcnn.max_per_img=8'),
+        'train_dataloader.dataset.pipeline.2.scales=[(200,96)]',
+        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+        port=29877,
+    )
+    (record,) = read_results(tmp_path)
+    assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
+    assert list(record['values']) == published_table('resnet50_coco')['columns']
+    assert ' 37.9 ' in printed  # the published one
+
+
+@pytest.mark.long
+def test_the_command_with_two_processes(voc, pretrained, tmp_path, run_benchmark):
+    """Each takes half of the images, and both know the one result."""
+    printed = run_benchmark(
+        *('detection.sh', pretrained[1], CONFIG),
+        *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL),
+        'train_dataloader.batch_size=1',
+        port=29871,
+    )
+    assert printed.count('Rescaled the weights on 4 training images') == 1
+    table7, _ = read_results(tmp_path)
+    assert (table7['processes'], table7['batch_size'], table7['images']) == (2, 2, 2)
+    assert table7['checkpoint'] == str(pretrained[1])
+    assert f'{table7["values"]["detection"]:.2f}' in printed
+    assert '54.40' in printed  # the published one
+
+
+def test_fc6_of_another_size(pretrained, voc, tmp_path, run_tool):
+    state = dict(torch.load(pretrained[1])['state_dict'])
+    state['fc6.fc.weight'] = torch.rand(512, 9216)
+    target = torch.nn.Linear(9216, 4096)
+    with pytest.raises(
+        ValueError, match=r'file, fc6\.fc: fc6\.fc\.weight has \(512, 9216\), expected'
+    ):
+        load_module(target, state, 'fc6.fc', 'file')
+    with pytest.raises(ValueError, match=r'fc9: fc9\.weight is missing; fc9\.bias is missing'):
+        load_module(target, state, 'fc9', 'file')
+    # and by the command, which rescales first
+    torch.save(state, tmp_path / 'small.pth')
+    arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', tmp_path / 'small.pth']
+    with pytest.raises(SystemExit, match=r'checkpoint .*small\.pth: .*size mismatch for fc6'):
+        run_tool('train', *arguments, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL)

@@ -1,0 +1,268 @@
+"""Segmentation: FCN on AlexNet and ResNet-50 on tiny data sets in their real layouts."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers import inheriting, logged
+from mmengine.config import Config
+
+from mmrot.models import AlexNet, ResNet
+from mmrot.results.table import read_results
+from mmrot.weights import absorb_bn, fully_convolutional
+
+pytest.importorskip('mmseg')
+FCN32S = inheriting('benchmarks/segmentation/fcn32s_alexnet_voc12.py')
+VOC12AUG = inheriting('benchmarks/segmentation/fcn_r50_d8_4xb4_20k_voc12aug.py')
+CITYSCAPES = inheriting('benchmarks/segmentation/fcn_r50_d8_4xb2_40k_cityscapes.py')
+TINY = [
+    *('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=2'),
+    *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
+    *('test_dataloader.num_workers=0', 'default_hooks.logger.interval=1'),
+    'default_hooks.checkpoint.interval=2',
+]
+ALEXNET = ['model.data_preprocessor.size=(128,160)']
+SMALL = [
+    'model.data_preprocessor.size=(64,64)',
+    'train_dataloader.dataset.pipeline.2.scale=(160,120)',
+    'train_dataloader.dataset.pipeline.3.crop_size=(64,64)',
+]
+
+
+def photo(rng: np.random.Generator, height: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    """A dark image with a bright square, and its mask: class 12, 255 at its edge."""
+    image = rng.integers(0, 60, (height, 150, 3), dtype=np.uint8)
+    mask = np.zeros((height, 150), np.uint8)
+    y, x = (int(v) for v in rng.integers(5, 60, 2))
+    mask[y : y + 50, x : x + 50] = 255
+    mask[y + 2 : y + 48, x + 2 : x + 48] = 12
+    image[mask > 0] = 240
+    return image, mask
+
+
+@pytest.fixture(scope='module')
+def voc12(tmp_path_factory) -> Path:
+    """VOC 2012: 3 images in train, 2 in aug, 2 in val."""
+    root = tmp_path_factory.mktemp('VOC') / 'VOC2012'
+    folders = ('JPEGImages', 'SegmentationClass', 'SegmentationClassAug')
+    for folder in (*folders, 'ImageSets/Segmentation'):
+        (root / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, indices in (('train', range(3)), ('aug', range(3, 5)), ('val', range(5, 7))):
+        names = [f'2007_{index:06d}' for index in indices]
+        (root / f'ImageSets/Segmentation/{split}.txt').write_text('\n'.join(names) + '\n')
+        masks = 'SegmentationClassAug' if split == 'aug' else 'SegmentationClass'
+        for name in names:
+            image, mask = photo(rng)
+            cv2.imwrite(str(root / f'JPEGImages/{name}.jpg'), image)
+            cv2.imwrite(str(root / f'{masks}/{name}.png'), mask)
+    return root
+
+
+@pytest.fixture(scope='module')
+def alexnet(tmp_path_factory) -> tuple[dict[str, torch.Tensor], Path]:
+    """The weights of an AlexNet with batch norm, and a pretraining checkpoint of it."""
+    torch.manual_seed(0)
+    network = AlexNet()
+    network.init_weights()
+    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
+    path = tmp_path_factory.mktemp('weights') / 'alexnet.pth'
+    torch.save({'state_dict': {**state, 'head.fc.weight': torch.rand(4, 4096)}}, path)
+    return network.state_dict(), path
+
+
+@pytest.fixture(scope='module')
+def resnet(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    state = {f'backbone.{key}': value for key, value in ResNet(50).state_dict().items()}
+    path = tmp_path_factory.mktemp('weights') / 'resnet50.pth'
+    torch.save({'state_dict': state}, path)
+    return path
+
+
+def weights(work_dir: Path) -> dict[str, torch.Tensor]:
+    return torch.load(work_dir / 'iter_2.pth', weights_only=False)['state_dict']
+
+
+@pytest.mark.filterwarnings('ignore:__array_wrap__')
+def test_fcn32s(voc12, alexnet, tmp_path, run_tool):
+    """Batch norm is absorbed, fc6 and fc7 are convolutions, all of it is trained."""
+    state, path = alexnet
+    arguments = [FCN32S, '--work-dir', tmp_path, '--backbone', path]
+    options = [f'data_root={voc12}', 'custom_hooks.0.rescale=0', *TINY, *ALEXNET]
+    run_tool('train', *arguments, '--cfg-options', *options)
+    rows = [row for row in logged(tmp_path) if 'decode.loss_ce' in row]
+    assert len(rows) == 2
+    assert rows[0]['decode.loss_ce'] == pytest.approx(np.log(21), rel=1e-4)  # scores of zero
+    trained, expected = weights(tmp_path), fully_convolutional(absorb_bn(state))
+    for name, value in expected.items():
+        moved = (trained[f'backbone.{name}'] - value).norm() / value.norm().clamp(min=1)
+        assert 0 < moved < 0.05, name
+    assert trained['decode_head.conv_seg.weight'].abs().max() > 0
+    (record,) = read_results(tmp_path)
+    assert record['values'] == {'segmentation': logged(tmp_path)[-1]['mIoU']}
+    assert (record['table'], record['row'], record['data']) == ('table7', 'RotNet', 'VOC2012 val')
+
+    run_tool(
+        *('show_predictions', FCN32S, tmp_path / 'iter_2.pth', '--work-dir', tmp_path),
+        *('--count', 1, '--cfg-options', f'data_root={voc12}', 'val_dataloader.num_workers=0'),
+    )
+    (path,) = (tmp_path / 'predictions').iterdir()
+    name = path.stem.removeprefix('00000_')
+    picture = cv2.imread(str(path)).astype(int)
+    source = cv2.imread(str(voc12 / f'JPEGImages/{name}.jpg')).astype(int)
+    mask = cv2.imread(str(voc12 / f'SegmentationClass/{name}.png'), cv2.IMREAD_GRAYSCALE)
+    assert picture.shape == (24 + 120, 3 * 150 + 2 * 8, 3)
+    truth = picture[24:, -150:]
+    assert np.array_equal(picture[24:, :150], source)
+    # background and object are drawn in two colours, on the same places as the mask
+    colours = [(truth - source * 0.2)[mask == value].mean(0) for value in (0, 12)]
+    assert np.abs(colours[0] - colours[1]).max() > 50
+
+
+def test_recipe():
+    """What aligns input and output, and Long et al.'s schedule."""
+    cfg = Config.fromfile(FCN32S)
+    backbone, head = cfg.model.backbone, cfg.model.decode_head
+    assert (backbone.padding, backbone.convolutional, head.align_corners) == (96, True, False)
+    assert backbone.get('frozen_stages', -1) == -1
+    assert cfg.model.data_preprocessor.size == (512, 512)
+    assert cfg.model.data_preprocessor.test_cfg.size_divisor == 32
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 20
+    optimizer, more = cfg.optim_wrapper.optimizer, cfg.optim_wrapper.paramwise_cfg
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.001, 0.9, 0.0005)
+    assert (more.bias_lr_mult, more.bias_decay_mult) == (2, 0)
+    assert (cfg.train_cfg.max_iters, cfg.param_scheduler) == (12800, [])
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['model.data_preprocessor.seg_pad_val=0'], r'seg_pad_val=0: expected 255, as model\.dec'),
+        (['val_evaluator.ignore_index=11'], r'val_evaluator\.ignore_index=11: expected 255, as'),
+        (
+            ['model.data_preprocessor.size=(96,160)'],
+            r'\.jpg has \(height, width\) \(120, 150\): expected at most .*size=\(96, 160\)',
+        ),
+    ],
+)
+def test_settings_that_do_not_agree(options, message, voc12, tmp_path, run_tool):
+    arguments = ['train', FCN32S, '--work-dir', tmp_path, '--backbone', 'random']
+    with pytest.raises((SystemExit, ValueError), match=message):
+        run_tool(*arguments, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET, *options)
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_random_rescaled(voc12, tmp_path, run_tool, capsys):
+    arguments = [FCN32S, '--work-dir', tmp_path, '--backbone', 'random-rescaled']
+    run_tool('train', *arguments, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET)
+    assert 'Rescaled the weights on 3 training images' in capsys.readouterr().out
+    assert read_results(tmp_path)[0]['row'] == 'random rescaled'
+
+
+def test_fcn_on_voc12aug(voc12, resnet, tmp_path, run_tool):
+    options = [option.replace('.dataset.', '.dataset.datasets.{}.') for option in SMALL[1:]]
+    run_tool(
+        *('train', VOC12AUG, '--work-dir', tmp_path, '--backbone', resnet),
+        *('--cfg-options', f'data_root={voc12}', *TINY, SMALL[0]),
+        *(option.format(index) for option in options for index in (0, 1)),
+        *(f'train_dataloader.dataset.datasets.{i}.pipeline.6.size=(64,64)' for i in (0, 1)),
+        'val_dataloader.dataset.pipeline.1.scale=(160,120)',
+    )
+    (record,) = read_results(tmp_path)
+    assert record['values'] == {'mIoU': logged(tmp_path)[-1]['mIoU']}
+    assert (record['table'], record['samples_per_epoch']) == ('resnet50_voc12aug', 5)
+    trained, source = weights(tmp_path), torch.load(resnet)['state_dict']
+    moved = trained['backbone.layer4.2.conv3.weight'] - source['backbone.layer4.2.conv3.weight']
+    assert 0 < moved.norm() / trained['backbone.layer4.2.conv3.weight'].norm() < 0.2
+
+
+@pytest.fixture
+def cityscapes(tmp_path) -> Path:
+    """Cityscapes: one image in train, one in val, masks of 19 classes."""
+    rng = np.random.default_rng(0)
+    for split in ('train', 'val'):
+        image, mask = photo(rng)
+        for folder, suffix, content in (
+            ('leftImg8bit', 'leftImg8bit', image),
+            ('gtFine', 'gtFine_labelTrainIds', mask),
+        ):
+            path = tmp_path / f'cityscapes/{folder}/{split}/aachen/a_000000_000019_{suffix}.png'
+            path.parent.mkdir(parents=True)
+            cv2.imwrite(str(path), content)
+    return tmp_path / 'cityscapes'
+
+
+def test_fcn_on_cityscapes(cityscapes, resnet, tmp_path, run_tool):
+    run_tool(
+        *('train', CITYSCAPES, '--work-dir', tmp_path / 'work', '--backbone', resnet),
+        *('--cfg-options', f'data_root={cityscapes}/', *TINY, *SMALL),
+        *('val_dataloader.dataset.pipeline.1.scale=(160,120)', 'model.test_cfg.mode=whole'),
+    )
+    (record,) = read_results(tmp_path / 'work')
+    assert record['values'] == {'mIoU': logged(tmp_path / 'work')[-1]['mIoU']}
+    assert record['data'] == 'cityscapes val'
+
+
+@pytest.mark.parametrize(
+    'broken', ['class', 'size', 'mask', 'cut mask', 'colours', 'photo', 'empty']
+)
+def test_bad_data(broken, voc12, tmp_path, run_tool):
+    root = tmp_path / 'VOC2012'
+    shutil.copytree(voc12, root)
+    mask = root / 'SegmentationClass/2007_000001.png'
+    if broken == 'class':
+        cv2.imwrite(str(mask), np.full((120, 150), 77, np.uint8))
+        message = r'mask .*2007_000001\.png has the values 77: expected 0 to 20, or 255'
+    elif broken == 'size':
+        cv2.imwrite(str(mask), np.zeros((60, 75), np.uint8))
+        message = r'mask .*1\.png has \(height, width\) \(60, 75\), its image .*\(120, 150\)'
+    elif broken == 'mask':
+        mask.write_bytes(b'no image')
+        message = r'mask .*2007_000001\.png: expected an image that can be decoded'
+    elif broken == 'cut mask':
+        mask.write_bytes(mask.read_bytes()[:80])
+        message = r'mask .*2007_000001\.png: expected an image that can be decoded'
+    elif broken == 'colours':
+        cv2.imwrite(str(mask), np.zeros((120, 150, 3), np.uint8))
+        message = r'mask .*2007_000001\.png has 3 channels: expected class numbers in one'
+    elif broken == 'photo':
+        (root / 'JPEGImages/2007_000001.jpg').write_bytes(b'no image')
+        message = r'failed to load image: .*2007_000001\.jpg'
+    else:
+        (root / 'ImageSets/Segmentation/train.txt').write_text('')
+        message = r'PascalVOCDataset with data_root=.*train\.txt: it has no images'
+    arguments = [FCN32S, '--work-dir', tmp_path / 'work', '--backbone', 'random']
+    with pytest.raises((SystemExit, ValueError, AssertionError), match=message):
+        run_tool(
+            *('train', *arguments, '--cfg-options', f'data_root={root}', *TINY, *ALEXNET),
+            'train_dataloader.batch_size=3',
+        )
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_classes_that_are_not_those_of_the_head(voc12, tmp_path, run_tool):
+    with pytest.raises(SystemExit, match=r'decode_head\.num_classes=20: expected 21, the'):
+        run_tool(
+            *('train', FCN32S, '--work-dir', tmp_path, '--backbone', 'random'),
+            *('--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET),
+            'model.decode_head.num_classes=20',
+        )
+
+
+@pytest.mark.long
+def test_the_command_with_two_processes(voc12, alexnet, tmp_path, run_benchmark):
+    printed = run_benchmark(
+        *('segmentation.sh', alexnet[1]),
+        *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET),
+        *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
+        port=29873,
+    )
+    assert printed.count('Rescaled the weights on 3 training images') == 1
+    (record,) = read_results(tmp_path)
+    assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
+    assert ' 39.10 ' in printed  # the published one
+    assert f'{record["values"]["segmentation"]:.2f}' in printed

@@ -1,0 +1,115 @@
+"""VOC 2007 classification with AlexNet, on a tiny VOC and on a folder of photos."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import inheriting, logged
+from mmengine.config import Config
+
+import mmrot
+from mmrot.models import AlexNet
+from mmrot.results.table import read_results
+from mmrot.weights import absorb_bn
+
+FC6_8 = inheriting('benchmarks/classification/alexnet_fc6_8_voc07.py')
+ALL = inheriting('benchmarks/classification/alexnet_all_voc07.py')
+TINY = [
+    *('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=3'),
+    *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
+    *('default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=2'),
+]
+
+
+@pytest.fixture(scope='module')
+def alexnet(tmp_path_factory) -> Path:
+    """A pretraining checkpoint."""
+    torch.manual_seed(0)
+    network = AlexNet()
+    network.init_weights()
+    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
+    path = tmp_path_factory.mktemp('weights') / 'alexnet.pth'
+    torch.save({'state_dict': state}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('config', 'column', 'frozen'),
+    [(FC6_8, 'classification, fc6-8', 5), (ALL, 'classification, all', 0)],
+)
+def test_what_is_trained(config, column, frozen, voc, alexnet, tmp_path, run_tool):
+    options = [f'data_root={voc}/VOC2007', 'custom_hooks.0.rescale=0', *TINY]
+    options += ['optim_wrapper.optimizer.lr=0.01']
+    run_tool(
+        *('train', config, '--work-dir', tmp_path, '--backbone', alexnet),
+        *('--cfg-options', *options),
+    )
+    trained = torch.load(tmp_path / 'iter_2.pth', weights_only=False)['state_dict']
+    source = absorb_bn(torch.load(alexnet)['state_dict'])
+    layers = ['conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'fc6', 'fc7']
+    for index, layer in enumerate(layers):
+        kind = 'conv' if layer.startswith('conv') else 'fc'
+        key = f'backbone.{layer}.{kind}.weight'
+        assert torch.equal(trained[key], source[key]) == (index < frozen), layer
+    (record,) = read_results(tmp_path)
+    assert (record['table'], record['row'], record['data']) == ('table7', 'RotNet', 'VOC2007 test')
+    # both test images show a dog and nothing else
+    assert record['values'] == {column: pytest.approx(100)}
+    losses = [row['loss'] for row in logged(tmp_path) if 'loss' in row]
+    assert len(losses) == 2
+    assert losses[0] > losses[1] > 0
+
+
+def test_photos_of_one_class_each(labelled_folder, tmp_path, run_tool):
+    """Three classes that differ in brightness, by softmax, on rescaled random features."""
+    run_tool(
+        *('train', FC6_8, '--work-dir', tmp_path, '--backbone', 'random-rescaled'),
+        *('--labelled-folder', labelled_folder, '--cfg-options', *TINY),
+        'train_dataloader.batch_size=12',
+    )
+    head = Config.fromfile(tmp_path / FC6_8.name).model.head
+    assert (head.type, head.num_classes) == ('mmpretrain.LinearClsHead', 3)
+    assert not head.loss.use_sigmoid
+    (record,) = read_results(tmp_path)
+    assert (record['row'], record['data'], record['images']) == (
+        'random rescaled',
+        'three classes',
+        6,
+    )
+    assert 100 / 3 <= record['values']['classification, fc6-8'] <= 100
+
+
+def test_recipe():
+    cfg = Config.fromfile(mmrot.config_path('benchmarks/classification/alexnet_all_voc07.py'))
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 16
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.001, 0.9, 1e-6)
+    assert (cfg.param_scheduler.step_size, cfg.param_scheduler.gamma) == (10000, 0.5)
+    assert cfg.train_cfg.max_iters == 80000
+    assert cfg.model.backbone.frozen_stages == -1
+
+
+def test_an_empty_split(voc, alexnet, tmp_path, run_tool):
+    root = tmp_path / 'VOC2007'
+    (root / 'ImageSets/Main').mkdir(parents=True)
+    for split in ('trainval', 'test'):
+        (root / f'ImageSets/Main/{split}.txt').write_text('')
+    with pytest.raises(SystemExit, match=r'VOC with data_root=.*VOC2007.*: it has no images'):
+        run_tool(
+            *('train', FC6_8, '--work-dir', tmp_path / 'work', '--backbone', alexnet),
+            *('--cfg-options', f'data_root={root}', *TINY),
+        )
+
+
+@pytest.mark.long
+def test_the_command_with_two_processes(voc, alexnet, tmp_path, run_benchmark):
+    printed = run_benchmark(
+        *('voc07_classification.sh', alexnet),
+        *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/VOC2007', *TINY),
+        *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
+        port=29875,
+    )
+    assert printed.count('Rescaled the weights on 4 training images') == 1
+    (record,) = read_results(tmp_path)
+    assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
+    assert ' 70.87 ' in printed  # the published one

@@ -1,0 +1,165 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import interpolate as resize
+
+from mmrot.models import AlexNet
+from mmrot.weights import fully_convolutional
+
+# out channels, in channels, kernel size of conv1 to conv5
+CONVS = ((64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3))
+
+
+def expected_parameters(stages: int) -> int:
+    """Parameters of the first stages: convs with bias, fcs without, batch norm on all."""
+    counts = [o * i * k**2 + o + 2 * o for o, i, k in CONVS]
+    counts += [0, 9216 * 4096 + 2 * 4096, 4096 * 4096 + 2 * 4096]
+    return sum(counts[:stages])
+
+
+def test_maps_at_224():
+    net = AlexNet(out_indices=range(8)).eval()
+    shapes = [tuple(out.shape[1:]) for out in net(torch.rand(1, 3, 224, 224))]
+    assert shapes == [
+        (64, 27, 27),
+        (192, 13, 13),
+        (384, 13, 13),
+        (256, 13, 13),
+        (256, 13, 13),
+        (256, 6, 6),
+        (4096,),
+        (4096,),
+    ]
+    assert sum(p.numel() for p in net.parameters()) == expected_parameters(8)
+
+
+@pytest.mark.parametrize('last', [0, 4, 5])
+def test_nothing_is_built_behind_the_last_stage(last):
+    net = AlexNet(out_indices=(last,))
+    assert [name for name, _ in net.named_children()] == list(AlexNet.STAGES[: last + 1])
+    assert sum(p.numel() for p in net.parameters()) == expected_parameters(last + 1)
+
+
+def test_a_shorter_network_is_the_start_of_a_longer_one():
+    long, short = AlexNet(out_indices=(2, 5)).eval(), AlexNet(out_indices=(2,)).eval()
+    missing = short.load_state_dict(long.state_dict(), strict=False).missing_keys
+    assert missing == []
+    image = torch.rand(1, 3, 95, 95)
+    assert torch.equal(short(image)[0], long(image)[0])
+
+
+def test_no_groups_no_dropout_no_response_norm():
+    net = AlexNet()
+    assert all(m.groups == 1 for m in net.modules() if isinstance(m, nn.Conv2d))
+    kinds = {type(m).__name__ for m in net.modules()}
+    assert kinds == {
+        'AlexNet',
+        'Sequential',
+        'Conv2d',
+        'BatchNorm2d',
+        'ReLU',
+        'MaxPool2d',
+        'Linear',
+        'BatchNorm1d',
+    }
+
+
+def test_without_norm_every_layer_has_a_bias():
+    net = AlexNet(norm_cfg=None)
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(layers) == 7
+    assert all(layer.bias is not None for layer in layers)
+    assert not [m for m in net.modules() if 'BatchNorm' in type(m).__name__]
+
+
+def test_frozen_stages_keep_weights_and_statistics():
+    net = AlexNet(out_indices=(4,), frozen_stages=3)
+    net.train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.1)
+    net(torch.rand(2, 3, 95, 95))[0].square().mean().backward()
+    optimizer.step()
+    for name, value in net.state_dict().items():
+        # a bias in front of batch norm has no gradient but rounding
+        if not name.endswith('conv.bias'):
+            frozen = name.startswith(('conv1', 'conv2', 'conv3'))
+            assert torch.equal(value, before[name]) == frozen, name
+
+
+def test_fc6_wants_224():
+    with pytest.raises(ValueError, match=r'pool5 of size \(7, 7\): fc6 expects \(6, 6\)'):
+        AlexNet(out_indices=(6,)).eval()(torch.rand(1, 3, 256, 256))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(out_indices=(8,)), r'out_indices=\(8,\): expected indices from 0 to 7'),
+        (dict(out_indices=(2,), frozen_stages=4), r'frozen_stages=4: expected -1 \(none\) to 3'),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        AlexNet(**arguments)
+
+
+@torch.no_grad()
+def test_fully_convolutional_at_224():
+    """Without padding, its one position is fc7 of the network it comes from."""
+    torch.manual_seed(0)
+    net = AlexNet(norm_cfg=None)
+    net.init_weights()
+    conv = AlexNet(norm_cfg=None, convolutional=True).eval()
+    conv.load_state_dict(fully_convolutional(net.state_dict()))
+    images = torch.randn(2, 3, 256, 288)
+    maps = conv(images)[0]
+    assert maps.shape == (2, 4096, 2, 3)
+    for row in range(2):
+        for column in range(3):
+            window = images[:, :, 32 * row : 32 * row + 224, 32 * column : 32 * column + 224]
+            torch.testing.assert_close(
+                conv(window)[0].flatten(1), net(window)[0], rtol=1e-5, atol=1e-5
+            )
+    assert maps.std() > 0
+
+
+@torch.no_grad()
+def test_an_image_that_is_shifted_by_32_shifts_the_map_by_one():
+    torch.manual_seed(0)
+    net = AlexNet(norm_cfg=None, convolutional=True, padding=96).eval()
+    image = torch.randn(1, 3, 512, 512)
+    before, after = net(image)[0], net(image.roll((32, 32), (2, 3)))[0]
+    assert before.shape == (1, 4096, 16, 16)
+    # positions that see neither the border nor what went around it
+    torch.testing.assert_close(after[:, :, 8:10, 8:10], before[:, :, 7:9, 7:9])
+    assert not torch.allclose(after[:, :, 8:10, 8:10], before[:, :, 8:10, 8:10])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('corner', [(352, 320), (371, 333)])
+def test_input_and_output_align(corner):
+    """Averages of a bright square, upsampled, have their middle where it has its own."""
+    net = AlexNet(norm_cfg=None, convolutional=True, padding=96).eval()
+    for name, parameter in net.named_parameters():
+        parameter.fill_(0 if name.endswith('bias') else 1 / parameter[0].numel())
+    (top, left), side = corner, 48
+    image = torch.zeros(1, 3, 768, 768)
+    image[:, :, top : top + side, left : left + side] = 1
+    scores = net(image)[0].mean(1, keepdim=True)
+    assert scores.shape == (1, 1, 24, 24)
+    scores = resize(scores, size=(768, 768), mode='bilinear', align_corners=False)[0, 0]
+    scores /= scores.sum()
+    place = torch.arange(768.0)
+    assert (scores.sum(1) * place).sum() == pytest.approx(top + (side - 1) / 2, abs=1)
+    assert (scores.sum(0) * place).sum() == pytest.approx(left + (side - 1) / 2, abs=1)
+
+
+def test_both_forms_begin_alike():
+    torch.manual_seed(0)
+    fcs = []
+    for convolutional in (False, True):
+        net = AlexNet(norm_cfg=None, convolutional=convolutional)
+        net.init_weights()
+        fcs.append((net.fc6.fc.weight.std().item(), net.fc7.fc.weight.std().item()))
+    assert fcs[0] == pytest.approx(fcs[1], rel=0.01)
+    assert fcs[0] == pytest.approx([(2 / 4096) ** 0.5] * 2, rel=0.01)

@@ -1,0 +1,78 @@
+import pytest
+import torch
+from torch import nn
+
+from mmrot.models import NIN
+from mmrot.weights import absorb_bn, rescale
+
+
+def uneven_nin() -> NIN:
+    """A network without batch norm whose layers have very different scales."""
+    torch.manual_seed(0)
+    network = NIN(3, 12, norm_cfg=None)
+    network.init_weights()
+    with torch.no_grad():
+        for index, module in enumerate(m for m in network.modules() if isinstance(m, nn.Conv2d)):
+            module.weight *= 10.0 ** ((-1) ** index)
+            nn.init.normal_(module.bias, std=0.1)
+    return network
+
+
+def rates(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Size of the gradient over size of the weights for each layer, by finite draws."""
+    weights = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
+    torch.manual_seed(123)
+    squares = 0
+    for _ in range(200):
+        output = network(images)[-1]
+        gradients = torch.autograd.grad((output * torch.randn_like(output)).sum(), weights)
+        squares = squares + torch.stack([g.square().mean() for g in gradients])
+    return (squares / 200 / torch.stack([w.square().mean() for w in weights])).sqrt().detach()
+
+
+def test_layers_learn_at_one_rate_and_outputs_keep_their_pattern():
+    network, images = uneven_nin(), torch.randn(4, 3, 16, 16)
+    before, spread = network(images)[-1].detach(), rates(network, images)
+    assert spread.max() / spread.min() > 50
+    out = rescale(network.state_dict(), images, draws=200)
+    after = NIN(3, 12, norm_cfg=None)
+    after.load_state_dict(out)
+    got = after(images)[-1].detach()
+    factor = got.norm() / before.norm()
+    torch.testing.assert_close(got, before * factor, rtol=1e-4, atol=1e-5)
+    # unit scale: the mean over channels of the deviation over the rest
+    assert got.transpose(0, 1).flatten(1).std(1, correction=0).mean() == pytest.approx(1, abs=1e-4)
+    even = rates(after, images)
+    assert even.max() / even.min() < 1.15  # random draws on both sides
+    # filters keep their relations: a layer has one factor
+    for key, value in network.state_dict().items():
+        if key.endswith('weight'):
+            ratio = out[key] / value
+            assert ratio.max() / ratio.min() == pytest.approx(1, abs=1e-4)
+
+
+def test_one_layer_scaled_before_makes_no_difference():
+    """The answer is the same for networks that differ by scales alone."""
+    network, images = uneven_nin(), torch.randn(4, 3, 16, 16)
+    first = rescale(network.state_dict(), images)
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    later = False
+    for key in state:
+        if key == 'block2.layer1.conv.weight':
+            state[key] *= 7
+            later = True
+        elif later and key.endswith('bias'):
+            state[key] *= 7
+    second = rescale(state, images)
+    for key in first:
+        torch.testing.assert_close(first[key], second[key], rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_and_dead_networks_are_refused():
+    state = NIN(3, 12).state_dict()
+    images = torch.randn(2, 3, 16, 16)
+    with pytest.raises(ValueError, match=r'mmrot\.NIN has batch norm, which undoes a scale'):
+        rescale(state, images)
+    dead = {key: torch.zeros_like(value) for key, value in absorb_bn(state).items()}
+    with pytest.raises(ValueError, match='the outputs have standard deviation 0'):
+        rescale(dead, images)
