@@ -8,7 +8,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import Runner as MMEngineRunner
@@ -23,6 +22,7 @@ from mmrot.config import config_path
 from mmrot.engine.runner import Runner
 from mmrot.errors import UserError
 from mmrot.evaluation.features import extract_features
+from mmrot.visualization import draw_rotation_predictions
 
 LABELS_PER_CLASS = 20
 LABEL_DRAWS = 5
@@ -115,40 +115,6 @@ def one_of_each(batch: dict, count: int) -> torch.Tensor:
     return torch.stack([batch['inputs'][int(index)] for index in first])
 
 
-@torch.no_grad()
-def draw_predictions(model: nn.Module, images: torch.Tensor) -> Figure:
-    """Draw images, their rotated copies, and predicted and true rotation.
-
-    Args:
-        model (nn.Module): A :class:`mmrot.RotationPred`.
-        images (torch.Tensor): (N, 3, H, W), uint8.
-
-    Returns:
-        Figure: One column per image, one row per angle.
-    """
-    model.eval()
-    data = model.data_preprocessor(dict(inputs=images))
-    samples = model(**data, mode='predict')
-    copies = data['inputs'].unflatten(0, (len(images), -1)).cpu()  # (N, K, 3, H, W)
-    low, high = copies.min(), copies.max()
-    angles = samples[0].angles
-    figure, axes = plt.subplots(
-        len(angles), len(images), figsize=(1.6 * len(images), 1.75 * len(angles)), squeeze=False
-    )
-    for k, row in enumerate(axes):
-        for axis, sample, turned in zip(row, samples, copies, strict=True):
-            guess = int(sample.rotation_score[k].argmax())
-            axis.imshow(((turned[k] - low) / (high - low)).permute(1, 2, 0).numpy())
-            axis.set_title(
-                f'true {angles[k]}°, predicted {angles[guess]}°',
-                fontsize=7,
-                color='tab:green' if guess == k else 'tab:red',
-            )
-            axis.axis('off')
-    figure.tight_layout()
-    return figure
-
-
 def run_demo(work_dir: str, cfg_options: dict | None = None) -> dict:
     """Train, probe, print a table and draw a picture.
 
@@ -192,7 +158,8 @@ def run_demo(work_dir: str, cfg_options: dict | None = None) -> dict:
         table.add_row(f'block {index + 1}', f'{rotnet:.1f} %', f'{random:.1f} %')
     Console().print(table)
 
-    figure = draw_predictions(model, one_of_each(next(iter(runner.val_dataloader)), count=7))
+    images = one_of_each(next(iter(runner.val_dataloader)), count=7)
+    figure = draw_rotation_predictions(model, images)
     picture = Path(work_dir) / 'rotations.png'
     figure.savefig(picture, dpi=150)
     plt.close(figure)

@@ -1,5 +1,6 @@
-"""Pictures of what a network learned and predicts."""
+"""Figures of predictions."""
 
 from .predictions import draw_side_by_side
+from .rotation_predictions import draw_rotation_predictions
 
-__all__ = ['draw_side_by_side']
+__all__ = ['draw_rotation_predictions', 'draw_side_by_side']
