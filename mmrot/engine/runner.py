@@ -1,5 +1,4 @@
 import os
-import subprocess
 
 import torch
 from mmengine.device import get_device
@@ -12,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from mmrot.errors import UserError
 
-# CPU jobs under Slurm rendezvous here, as mmengine's GPU jobs do.
-_DEFAULT_PORT = '29500'
+from .distributed import init_gloo
+
 # What mmengine's data sets say when they are empty.
 _EMPTY = 'need at least one array to concatenate'
 
@@ -42,7 +41,7 @@ class Runner(MMEngineRunner):
         if self.distributed and not is_distributed():
             self._check_gpus()
             if not torch.cuda.is_available():
-                _init_gloo(self.launcher)
+                init_gloo(self.launcher)
         super().setup_env(env_cfg)
 
     @staticmethod
@@ -157,26 +156,3 @@ class Runner(MMEngineRunner):
                 where += f', ann_file={dataset["ann_file"]}'
             what = 'it has no images' if _EMPTY in str(error) else error
             raise UserError(f'{where}: {what}') from error
-
-
-def _init_gloo(launcher: str) -> None:
-    """Make the default process group on a machine without a GPU."""
-    if launcher == 'slurm':
-        nodes = os.environ.get('SLURM_NODELIST')
-        if nodes is None:
-            raise UserError('--launcher slurm: expected SLURM_NODELIST, as srun sets it')
-        os.environ.setdefault('MASTER_PORT', _DEFAULT_PORT)
-        if 'MASTER_ADDR' not in os.environ:
-            hosts = subprocess.run(
-                ['scontrol', 'show', 'hostname', nodes], check=True, capture_output=True, text=True
-            )
-            os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
-        os.environ['RANK'] = os.environ['SLURM_PROCID']
-        os.environ['WORLD_SIZE'] = os.environ['SLURM_NTASKS']
-        os.environ['LOCAL_RANK'] = os.environ['SLURM_LOCALID']
-    elif launcher == 'mpi':
-        os.environ.setdefault('MASTER_PORT', _DEFAULT_PORT)
-        os.environ['RANK'] = os.environ['OMPI_COMM_WORLD_RANK']
-        os.environ['WORLD_SIZE'] = os.environ['OMPI_COMM_WORLD_SIZE']
-        os.environ['LOCAL_RANK'] = os.environ['OMPI_COMM_WORLD_LOCAL_RANK']
-    torch.distributed.init_process_group('gloo')

@@ -1,0 +1,87 @@
+"""Distributed jobs on machines without a GPU, where gloo takes the place of NCCL."""
+
+import atexit
+import os
+import subprocess
+import sys
+from typing import NoReturn
+
+import torch
+from mmengine.dist import is_distributed
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from mmrot.errors import UserError
+
+# Same default as mmengine's for GPU jobs.
+_PORT = '29500'
+# Where each launcher puts what torchrun calls RANK, WORLD_SIZE and LOCAL_RANK.
+_RANKS = {
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+}
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """Return the model itself if it is wrapped for data parallelism."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def init_gloo(launcher: str) -> None:
+    """Initialise the default process group on a machine without a GPU.
+
+    mmengine's own initialisation calls ``torch.cuda.set_device`` first.
+
+    Args:
+        launcher: ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        UserError: If the process was not started by Slurm or MPI as the launcher says.
+    """
+    if launcher in _RANKS:
+        for name, source in zip(
+            ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), _RANKS[launcher], strict=True
+        ):
+            if source not in os.environ:
+                raise UserError(
+                    f'--launcher {launcher}: the environment variable {source} is not set.'
+                )
+            os.environ[name] = os.environ[source]
+        os.environ.setdefault('MASTER_PORT', _PORT)
+    if launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
+        command = ['scontrol', 'show', 'hostname', os.environ['SLURM_NODELIST']]
+        hosts = subprocess.run(command, check=True, capture_output=True, text=True)
+        os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
+    torch.distributed.init_process_group('gloo')
+
+
+def uses_gloo() -> bool:
+    """Return whether this process is part of a distributed job on gloo."""
+    return is_distributed() and torch.distributed.get_backend() == 'gloo'
+
+
+def leave_process_group() -> None:
+    """End a distributed job that succeeded; does nothing in other jobs.
+
+    A process on gloo exits here. Do not call it after an error: other ranks may
+    wait in a collective, and destroying the group would wait for them.
+    """
+    if is_distributed():
+        on_gloo = uses_gloo()
+        torch.distributed.destroy_process_group()
+        if on_gloo:
+            end_process(0)
+
+
+def end_process(status: int) -> NoReturn:
+    """Exit without shutting down the interpreter, which may abort on gloo.
+
+    A worker thread of gloo that releases a tensor during the shutdown aborts the
+    process ("terminate called without an active exception"), now and then even
+    after ``destroy_process_group``:
+    https://github.com/pytorch/pytorch/issues/190489.
+    """
+    atexit._run_exitfuncs()  # log files and DataLoader workers
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
