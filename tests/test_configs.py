@@ -231,7 +231,7 @@ def test_what_trains_in_probe_configs(name):
     assert all(p.requires_grad for p in model.head.parameters())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_photos_through_worker_processes(photo_folder, tmp_path):
     run = subprocess.run(
         [

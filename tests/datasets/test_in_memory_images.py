@@ -111,7 +111,7 @@ def test_processes_draw_different_crops(tmp_path, monkeypatch):
     assert not torch.equal(batches[0], batches[2])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_same_accuracy(tmp_path, run_tool):
     """A network learns as much from either, here and there over two seeds."""
     accuracies: dict[str, list[float]] = {'pipeline': [], 'memory': []}

@@ -90,7 +90,7 @@ def launch(*command: object, env: dict, **kwargs) -> subprocess.CompletedProcess
     )
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_two_processes_train_and_test_like_one(job, tmp_path):
     write, env = job
     one, two = tmp_path / 'one', tmp_path / 'two'
@@ -128,7 +128,7 @@ def test_two_processes_train_and_test_like_one(job, tmp_path):
     assert metrics['rotation/accuracy'] == pytest.approx(accuracy, abs=1e-6)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_failing_rank_ends_the_job(job, tmp_path):
     write, env = job
     run = launch(
@@ -145,7 +145,7 @@ def test_a_failing_rank_ends_the_job(job, tmp_path):
     assert 'mmrot: error: the process of rank 1 ended with status 1' in run.stderr
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_an_error_at_the_start_ends_all_ranks(job, tmp_path):
     write, env = job
     arguments = ('--work-dir', tmp_path / 'work', '--cfg-options', 'model.angles=0,0')
@@ -160,7 +160,7 @@ def test_an_error_at_the_start_ends_all_ranks(job, tmp_path):
     assert all(line.startswith('mmrot: error') for line in lines)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 def test_slurm_on_cpu(job, tmp_path):
     """With a stand-in for srun that starts the tasks on this machine."""

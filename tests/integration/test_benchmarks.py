@@ -53,7 +53,7 @@ def test_help_and_bad_calls(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_every_k_in_two_processes_and_one_table(labelled_folder, tmp_path):
     net = NIN(4, 12)
     net.init_weights()

@@ -444,7 +444,7 @@ def test_a_coco_run_that_detects_nothing(coco, tmp_path, run_tool, capsys):
     assert 'Not measured: coco/bbox_mAP, ' in capsys.readouterr().out
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_coco_with_two_processes(coco, resnet, tmp_path, run_benchmark):
     printed = run_benchmark(
         *('detection.sh', resnet, MASK),
@@ -463,7 +463,7 @@ def test_coco_with_two_processes(coco, resnet, tmp_path, run_benchmark):
     assert ' 37.9 ' in printed  # the published one
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_command_with_two_processes(voc, pretrained, tmp_path, run_benchmark):
     """Each takes half of the images, and both know the one result."""
     printed = run_benchmark(

@@ -88,7 +88,7 @@ CLASSIFIER = [
 ]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_mmpretrain_resnet50_from_converted_weights(weights, data_root, tmp_path):
     config = page_config('classify', tmp_path, weights)
     root = f'train_dataloader.dataset.data_root={data_root / "imagenet"}'
@@ -101,7 +101,7 @@ def test_mmpretrain_resnet50_from_converted_weights(weights, data_root, tmp_path
     assert 0 < moved.norm() < 0.1 * source['layer4.0.conv1.weight'].norm()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('backbone', 'channels'),
     [
@@ -143,7 +143,7 @@ def detection_options(boxes: Path) -> list[str]:
     ]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'network'), [('detect', 'resnet50'), ('detect_alexnet', 'alexnet')]
 )
@@ -174,7 +174,7 @@ SEGMENTATION = [
 ]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize('network', ['resnet50', 'alexnet'])
 def test_mmseg_encoder_decoder(network, weights, boxes):
     config = page_config('segment', boxes, weights)

@@ -253,7 +253,7 @@ def test_classes_that_are_not_those_of_the_head(voc12, tmp_path, run_tool):
         )
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_command_with_two_processes(voc12, alexnet, tmp_path, run_benchmark):
     printed = run_benchmark(
         *('segmentation.sh', alexnet[1]),

@@ -101,7 +101,7 @@ def test_an_empty_split(voc, alexnet, tmp_path, run_tool):
         )
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_command_with_two_processes(voc, alexnet, tmp_path, run_benchmark):
     printed = run_benchmark(
         *('voc07_classification.sh', alexnet),

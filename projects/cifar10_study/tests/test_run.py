@@ -44,7 +44,7 @@ def study(data, tmp_path, said=None, tools=ROOT / 'tools', **kwargs):
     return Study(settings, tmp_path / 'work', tmp_path / 'records', tools, say)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_runs_go_on_and_are_not_repeated(data, tmp_path):
     evaluations = select(cells=['table3/RotNet + conv'])
     said: list[str] = []
@@ -103,7 +103,7 @@ def test_runs_go_on_and_are_not_repeated(data, tmp_path):
     assert read_records(tmp_path / 'records') == []
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_few_labels(data, tmp_path):
     study(data, tmp_path).run(select(cells=['figure5b/supervised/20']), [0])
     (record,) = read_records(tmp_path / 'records')
@@ -169,7 +169,7 @@ def test_every_snapshot_of_figure_5a_is_kept(data, tmp_path, budget, interval, s
     assert not any(epoch % interval for epoch in snapshots)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_figure_5a_has_the_rotation_accuracy_of_each_snapshot(data, tmp_path):
     runs = study(data, tmp_path, budget=0.05)
     runs.run(select(cells=['figure5a/*/40']), [0])
