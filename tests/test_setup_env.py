@@ -1,129 +1,84 @@
-"""The set-up script: what it says when it cannot go on, and what it leaves alone."""
+"""tools/setup_env.py with an interpreter that records what it is asked to install."""
 
-import importlib.util
+import runpy
 import sys
+from pathlib import Path
 
 import pytest
 from helpers import ROOT
 
-
-@pytest.fixture
-def setup_env():
-    spec = importlib.util.spec_from_file_location('setup_env', ROOT / 'tools/setup_env.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+SCRIPT = ROOT / 'tools/setup_env.py'
 
 
 @pytest.fixture
-def fake(tmp_path):
-    """An environment whose interpreter is a shell script."""
+def env(tmp_path):
+    """Write a fake environment, whose Python logs its arguments and then runs a shell script."""
 
-    def write(script: str):
-        python = tmp_path / 'env/bin/python'
-        python.parent.mkdir(parents=True, exist_ok=True)
-        python.write_text(f'#!/usr/bin/env bash\n{script}\n')
+    def write(script: str = '') -> Path:
+        folder = tmp_path / 'env/bin'
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'pip').touch()
+        python = folder / 'python'
+        python.write_text(f'#!/usr/bin/env bash\necho "$*" >> {tmp_path}/calls\n{script}\n')
         python.chmod(0o755)
         return tmp_path / 'env'
 
     return write
 
 
-@pytest.mark.parametrize(
-    ('output', 'message'),
-    [
-        ('OSError: [Errno 28] No space left on device', 'the disk is full'),
-        ('Temporary failure in name resolution', 'the package index cannot be reached'),
-        ('ERROR: Could not find a version that satisfies', 'the package index cannot be reached'),
-        ('building\nerror: metadata broke\nbye', 'pip failed: error: metadata broke'),
-        ('nothing', 'pip failed: no message'),
-    ],
-)
-def test_what_pip_says_becomes_one_line(setup_env, fake, output, message):
-    path = fake(f"printf '{output}\\n'; exit 1")
-    with pytest.raises(setup_env.SetupError) as error:
-        setup_env.Env(path).pip('something')
-    assert str(error.value).startswith(message)
-    assert 'setup.log' in str(error.value)
-    assert '\n' not in str(error.value)
-    assert output.splitlines()[0] in (path / 'setup.log').read_text()
+@pytest.fixture
+def set_up(monkeypatch, tmp_path):
+    """Run the script; return the calls of ``pip install``."""
+
+    def run(level: str, env: Path) -> list[str]:
+        (tmp_path / 'calls').write_text('')
+        monkeypatch.setattr('sys.argv', [str(SCRIPT), level, '--venv', str(env)])
+        runpy.run_path(str(SCRIPT), run_name='__main__')
+        calls = (tmp_path / 'calls').read_text().splitlines()
+        return [call for call in calls if ' install ' in call]
+
+    return run
 
 
-def test_an_earlier_failure_in_the_log_is_not_blamed(setup_env, fake):
-    env = setup_env.Env(fake('echo No space left on device; exit 1'))
-    with pytest.raises(setup_env.SetupError, match='the disk is full'):
-        env.pip('one')
-    fake('echo error: other; exit 1')
-    with pytest.raises(setup_env.SetupError, match='pip failed: error: other'):
-        env.pip('two')
-
-
-def test_the_compile_shows_its_steps(setup_env, fake, capsys):
-    env = setup_env.Env(fake('for i in 1 2 3; do echo "[$i/3] c++ -c $i.cpp"; done'))
-    env.pip('mmcv', progress='mmcv')
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith('setup: mmcv: 1 of 3 files')
-    assert lines[-1].startswith('setup: mmcv: 3 of 3 files')
-
-
-def run_main(setup_env, monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr('sys.argv', ['setup_env.py', *map(str, arguments)])
-    setup_env.main()
-
-
-def test_a_complete_environment_is_left_alone(setup_env, fake, monkeypatch, capsys):
-    path = fake('[ "$1" = -m ] && { echo "pip called"; exit 1; }; exit 0')
-    for level in ('core', 'full'):
-        (path / f'.mmrot-{level}').write_text(setup_env.digest())
-        run_main(setup_env, monkeypatch, level, '--venv', path)
-    assert capsys.readouterr().out == f'setup: {path} is complete\n' * 2
-    assert not (path / 'setup.log').exists()
-
-
-def test_lost_ops_are_built_again_past_the_cache(setup_env, fake, monkeypatch, tmp_path, capsys):
-    """The stamp is there, mmcv._ext is not: the cached wheel first, then a build."""
-    calls = tmp_path / 'calls'
-    path = fake(
-        f'echo "$*" >> {calls}\n'
-        f'case "$*" in *mmcv._ext*) grep -q -- --no-cache-dir {calls}; exit $?; esac'
-    )
-    for level in ('core', 'full'):
-        (path / f'.mmrot-{level}').write_text(setup_env.digest())
-    run_main(setup_env, monkeypatch, 'full', '--venv', path)
-    builds = [line for line in calls.read_text().splitlines() if setup_env.MMCV in line]
-    assert len(builds) == 2
-    assert '--no-cache-dir' not in builds[0]
-    assert '--no-cache-dir' in builds[1]
-    assert 'building past the cache' in capsys.readouterr().out
-
-
-def test_no_compiler(setup_env, fake, monkeypatch):
-    path = fake('case "$*" in *mmcv._ext*) exit 1; esac')
-    (path / '.mmrot-core').write_text(setup_env.digest())
-    monkeypatch.setattr('shutil.which', lambda name: None)
-    with pytest.raises(SystemExit, match=r"^setup: error: no C\+\+ compiler: mmcv's ops need one"):
-        run_main(setup_env, monkeypatch, 'full', '--venv', path)
-    assert not (path / '.mmrot-full').exists()
-
-
-def test_full_disk(setup_env, tmp_path):
-    with pytest.raises(setup_env.SetupError, match=r'GB are free under .*: expected 1000000 GB'):
-        setup_env.need_space(tmp_path, 1_000_000)
-
-
-def test_wrong_python(setup_env, monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, 'version_info', (3, 9, 1))
-    with pytest.raises(SystemExit, match=r'is Python 3\.9: expected 3\.10, 3\.11 or 3\.12'):
-        run_main(setup_env, monkeypatch, 'core', '--venv', tmp_path / 'new')
-    assert not (tmp_path / 'new').exists()
-
-
-def test_torch_of_an_existing_interpreter_stays(setup_env, fake, monkeypatch, tmp_path):
-    """Every import works, so torch is not among what pip is asked for."""
-    calls = tmp_path / 'calls'
-    path = fake(f'echo "$*" >> {calls}')
-    run_main(setup_env, monkeypatch, 'core', '--venv', path)
-    installs = [line for line in calls.read_text().splitlines() if ' install ' in line]
+def test_setup_env_keeps_torch_of_the_interpreter(env, set_up):
+    installs = set_up('core', env())
     assert installs
-    assert not [line for line in installs if 'torch' in line]
-    assert (path / '.mmrot-core').read_text() == setup_env.digest()
+    assert not any('torch' in call for call in installs)
+
+
+@pytest.mark.parametrize('level', ['core', 'full'])
+def test_setup_env_leaves_a_complete_environment_alone(level, env, set_up):
+    path = env()
+    assert set_up(level, path)
+    assert set_up(level, path) == []
+
+
+def test_setup_env_installs_headless_opencv_without_libgl(env, set_up):
+    (call,) = [c for c in set_up('core', env('[ "$2" != "import cv2" ]')) if '--force' in c]
+    assert '--force-reinstall --no-deps opencv-python-headless==' in call
+
+
+def test_setup_env_recompiles_past_a_cached_wheel_without_ops(env, set_up, tmp_path, capsys):
+    """The import fails until mmcv has been built without pip's cache."""
+    compiled = f'grep -q -- "-v .*--no-cache-dir" {tmp_path}/calls'
+    path = env(
+        f'case "$*" in *mmcv._ext) {compiled} || exit 1;; *" -v "*) echo "[1/2] c++ x.cpp";; esac'
+    )
+    builds = [call for call in set_up('full', path) if ' -v ' in call]
+    assert ['--no-cache-dir' in call for call in builds] == [False, True]
+    assert capsys.readouterr().out.count('[1/2]\n') == 2
+
+
+def test_setup_env_failing_compile_prints_its_last_lines(env, set_up, capsys):
+    path = env('case "$*" in *mmcv._ext) exit 1;; *" -v "*) echo "error: no g++"; exit 3;; esac')
+    with pytest.raises(SystemExit, match=r'status 3 of .*onedl-mmcv'):
+        set_up('full', path)
+    assert 'error: no g++' in capsys.readouterr().err
+    assert not list(path.glob('.mmrot-*'))
+
+
+def test_setup_env_rejects_an_unsupported_python(set_up, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, 'version_info', (3, 9, 1))
+    with pytest.raises(SystemExit, match=r'is Python 3\.9\. Set PYTHON to'):
+        set_up('core', tmp_path / 'new')
+    assert not (tmp_path / 'new').exists()
