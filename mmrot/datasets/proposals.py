@@ -49,8 +49,7 @@ def selective_search(image: np.ndarray, most: int = 2000, min_side: int = 20) ->
     check_opencv()
     cv2.setNumThreads(1)  # the images are what runs in parallel
     cv2.setRNGSeed(0)  # the ranking is randomised
-    # contrib is not in the OpenCV that mypy sees
-    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()  # type: ignore[attr-defined]
+    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
     scale = max(1.0, max(image.shape[:2]) / _MAX_SIDE)
     size = (round(image.shape[1] / scale), round(image.shape[0] / scale))
     search.setBaseImage(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
