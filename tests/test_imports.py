@@ -14,7 +14,8 @@ LAYERS = (
     {'results', 'visualization', 'detection', 'segmentation'},
     {'weights'},
     {'evaluation', 'models', 'datasets'},
-    {'rotation', 'registry', 'config', 'errors', 'version'},
+    {'rotation', 'registry', 'config'},
+    {'errors', 'version'},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
