@@ -158,7 +158,9 @@ def main() -> None:
         text = json.dumps(dict(environment=environment, losses=losses), indent=1)
         GOLDEN.write_text(text + '\n')
         return
-    table = Table('run', 'steps', 'first loss', 'last loss', 'largest difference')
+    table = Table()
+    for header in ('run', 'steps', 'first loss', 'last loss', 'largest difference'):
+        table.add_column(header, no_wrap=True)
     equal = True
     for name, values in losses.items():
         difference = np.abs(np.subtract(values, expected[name])).max()
