@@ -4,9 +4,6 @@ from torch import Tensor
 
 from mmrot.errors import UserError
 
-# (out, in) of fc6 and fc7 to (out, channels, height, width)
-_SHAPES = {'fc6': (-1, 256, 6, 6), 'fc7': (-1, 4096, 1, 1)}
-
 
 def fully_convolutional(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Turn AlexNet's fc6 and fc7 into convolutions over pool5.
@@ -31,11 +28,10 @@ def fully_convolutional(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         if match is None or value.ndim == 4:
             found |= match is not None
             continue
-        shape = _SHAPES[match[1]]
-        wanted = shape[1] * shape[2] * shape[3]
-        if value.shape[1] != wanted:
-            raise UserError(f'{key} has {tuple(value.shape)}, expected (..., {wanted})')
-        out[key] = value.reshape(shape)
+        size = 6 if match[1] == 'fc6' else 1
+        if size == 6 and value.shape[1] != 9216:
+            raise UserError(f'{key} has {tuple(value.shape)}, expected (..., 9216)')
+        out[key] = value.reshape(len(value), -1, size, size)
         found = True
     if not found:
         raise UserError('no fc6.fc.weight or fc7.fc.weight: expected an AlexNet up to fc7')

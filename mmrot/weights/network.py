@@ -45,11 +45,13 @@ def network_config(backbone: dict[str, Tensor]) -> dict:
     if 'conv1.conv.weight' in backbone:
         last = max(AlexNet.STAGES.index(key.partition('.')[0]) for key in backbone)
         fc6 = backbone.get('fc6.fc.weight')
+        width = {} if fc6 is None else dict(fc_channels=len(fc6))
         return dict(
             type='mmrot.AlexNet',
             out_indices=(last,),
             norm_cfg=dict(type='BN') if 'conv1.bn.weight' in backbone else None,
             convolutional=fc6 is not None and fc6.ndim == 4,
+            **width,
         )
     if 'layer1.0.conv1.weight' in backbone and 'conv1.weight' in backbone:
         counts = tuple(

@@ -20,7 +20,11 @@ _CONVS = {
 
 
 def alexnet_stage(
-    name: str, norm_cfg: dict | None, convolutional: bool = False, padding: int = 0
+    name: str,
+    norm_cfg: dict | None,
+    convolutional: bool = False,
+    padding: int = 0,
+    fc_channels: int = 4096,
 ) -> nn.Module:
     """Build one stage of AlexNet.
 
@@ -29,6 +33,7 @@ def alexnet_stage(
         norm_cfg (dict, optional): Normalisation behind the layer.
         convolutional (bool): See :class:`AlexNet`.
         padding (int): See :class:`AlexNet`; conv1 adds it.
+        fc_channels (int): See :class:`AlexNet`.
 
     Returns:
         nn.Module: Takes the output of the stage before; fc6 a flat one.
@@ -44,13 +49,13 @@ def alexnet_stage(
         return stage
     if name == 'pool5':
         return nn.MaxPool2d(3, stride=2)
-    channels, size = (256, 6) if name == 'fc6' else (4096, 1)
+    channels, size = (256, 6) if name == 'fc6' else (fc_channels, 1)
     bias = norm_cfg is None
     fc: nn.Conv2d | nn.Linear
     if convolutional:
-        fc = nn.Conv2d(channels, 4096, size, bias=bias)
+        fc = nn.Conv2d(channels, fc_channels, size, bias=bias)
     else:
-        fc = nn.Linear(channels * size * size, 4096, bias=bias)
+        fc = nn.Linear(channels * size * size, fc_channels, bias=bias)
     return nn.Sequential(norm_relu(fc, norm_cfg, name='fc'))
 
 
@@ -85,6 +90,7 @@ class AlexNet(BaseModule):
             the network into which batch norm was absorbed.
         convolutional (bool): Whether fc6 and fc7 are convolutions.
         padding (int): Pixels of zeros around the image.
+        fc_channels (int): Width of fc6 and fc7, 4096 in the paper.
         init_cfg (dict | list, optional): Initialisation.
 
     Raises:
@@ -106,6 +112,7 @@ class AlexNet(BaseModule):
         norm_cfg: dict | None = dict(type='BN'),
         convolutional: bool = False,
         padding: int = 0,
+        fc_channels: int = 4096,
         init_cfg: dict | list | None = None,
     ) -> None:
         # He's initialisation over the fan-out, as the released code does.
@@ -117,7 +124,8 @@ class AlexNet(BaseModule):
         self.stages = self.STAGES[: self.out_indices[-1] + 1]
         self.frozen_stages = check_frozen_stages(frozen_stages, len(self.stages))
         for name in self.stages:
-            self.add_module(name, alexnet_stage(name, norm_cfg, convolutional, padding))
+            stage = alexnet_stage(name, norm_cfg, convolutional, padding, fc_channels)
+            self.add_module(name, stage)
         self._freeze()
 
     def _freeze(self) -> None:
@@ -128,7 +136,7 @@ class AlexNet(BaseModule):
         fresh = not self.is_init
         super().init_weights()
         if fresh and self.convolutional and 'fc6' in self.stages and self._default_init:
-            nn.init.normal_(self.fc6.fc.weight, std=math.sqrt(2 / 4096))
+            nn.init.normal_(self.fc6.fc.weight, std=math.sqrt(2 / self.fc6.fc.out_channels))
 
     def train(self, mode: bool = True) -> 'AlexNet':
         """Set the mode, except for the frozen stages, which stay in eval mode."""
@@ -145,7 +153,7 @@ class AlexNet(BaseModule):
 
         Returns:
             tuple[Tensor, ...]: Maps (N, C, H', W') and, for fc6 and fc7, vectors
-            (N, 4096), in the order of the stages.
+            (N, fc_channels), in the order of the stages.
 
         Raises:
             UserError: If fc6 is asked for and pool5 is not 6×6.
