@@ -30,7 +30,14 @@ setup(
     },
     # The mm packages are in requirements.txt only: naming one family here would
     # install it over another one that has the same import names.
-    install_requires=['torch', 'torchvision', 'scikit-learn>=1.3', 'rich', 'matplotlib'],
+    install_requires=[
+        'torch',
+        'torchvision',
+        'scikit-learn>=1.3',
+        'joblib>=1.4',
+        'rich',
+        'matplotlib',
+    ],
     classifiers=[
         'Programming Language :: Python :: 3',
         'Programming Language :: Python :: 3.10',
