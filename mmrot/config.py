@@ -1,4 +1,4 @@
-"""Where mmrot's configs are: in a checkout and in an installed wheel alike."""
+"""Find mmrot's configs, in a checkout and in an installed wheel alike."""
 
 import os
 from difflib import get_close_matches
@@ -11,9 +11,9 @@ def list_configs() -> list[str]:
     """List mmrot's experiment configs.
 
     Returns:
-        list[str]: Names relative to the config folder, sorted, without the
-        fragments in ``_base_``: ``['rotnet/alexnet_in1k.py', ...]``. Those in a
-        folder can be inherited by ``mmrot::``; mmengine takes no other names.
+        Sorted paths relative to the config folder, without the fragments in
+        ``_base_``, such as ``'rotnet/alexnet_in1k.py'``. A config inherits one
+        with ``_base_ = 'mmrot::rotnet/alexnet_in1k.py'``.
 
     Example:
         >>> 'rotnet/alexnet_in1k.py' in list_configs()
@@ -27,21 +27,21 @@ def list_configs() -> list[str]:
 
 
 def config_path(name: str) -> str:
-    """Give the absolute path of one of mmrot's configs.
+    """Return the absolute path of one of mmrot's configs.
 
-    Under the launcher of another mm project, where ``mmrot::`` bases are not
-    known before mmrot is imported, this path serves as ``_base_``.
+    Use it as ``_base_`` under the launcher of another mm project, which does not
+    know ``mmrot::`` bases before mmrot is imported.
 
     Args:
-        name (str): Path relative to the config folder, such as
-            ``'rotnet/alexnet_in1k.py'`` or
-            ``'_base_/models/rotnet_alexnet.py'``.
+        name: Path relative to the config folder, such as
+            ``'rotnet/alexnet_in1k.py'`` or ``'_base_/models/rotnet_alexnet.py'``.
 
     Returns:
-        str: The absolute path.
+        The absolute path.
 
     Raises:
-        FileNotFoundError: If there is no such config; names the closest ones.
+        FileNotFoundError: If there is no such config. The message lists the most
+            similar names.
 
     Example:
         >>> config_path('rotnet/alexnet_in1k.py').endswith('alexnet_in1k.py')
@@ -51,4 +51,4 @@ def config_path(name: str) -> str:
     if path.is_file() and path.is_relative_to(_CONFIG_DIR):
         return str(path)
     close = get_close_matches(name, list_configs(), n=3) or list_configs()
-    raise FileNotFoundError(f"mmrot has no config '{name}'; expected one of: {', '.join(close)}")
+    raise FileNotFoundError(f"mmrot has no config '{name}'. Similar ones: {', '.join(close)}")

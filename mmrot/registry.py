@@ -1,7 +1,7 @@
 """mmrot's registries, children of mmengine's root registries.
 
-mmengine imports this module by itself when it meets a type that is written
-``mmrot.X``, so no config needs ``custom_imports``.
+mmengine imports this module when it meets a type written ``mmrot.X``, so
+configs need no ``custom_imports``.
 """
 
 from mmengine.registry import (
@@ -44,8 +44,8 @@ OPTIM_WRAPPERS = Registry(
     locations=['mmrot.engine.bfloat16_optim_wrapper'],
 )
 
-# What a config inherits by 'mmrot::...' is built in mmrot's scope. These are
-# empty; without them mmengine warns that it does not find the scope.
+# Configs inherited with 'mmrot::...' are built in mmrot's scope. Without these
+# empty registries mmengine warns that it cannot find the scope.
 for _parent in (
     DATA_SAMPLERS,
     OPTIMIZERS,

@@ -1,8 +1,8 @@
 """The rotation convention, stated once.
 
-Label ``k`` of an angle set means that the copy was turned **counter-clockwise**
+Label ``k`` of an angle set means that the copy was rotated **counter-clockwise**
 by the ``k``-th angle of the set; with the default set that is k·90°. Multiples
-of 90° are made of flips and transposes only (section 2.2 of Gidaris et al.,
+of 90° consist of flips and transposes only (section 2.2 of Gidaris et al.,
 ICLR 2018), so no pixel value changes. The copies of a batch are image-major:
 image 0 at every angle, then image 1, and so on.
 
@@ -26,45 +26,52 @@ def check_angles(angles: Sequence[int]) -> tuple[int, ...]:
     """Check an angle set.
 
     Args:
-        angles (Sequence[int]): At least two different multiples of 45 from 0
-            to 315, in degrees counter-clockwise. The position of an angle is
-            its label.
+        angles: At least two different multiples of 45 from 0 to 315, in degrees
+            counter-clockwise. The position of an angle is its label.
 
     Returns:
-        tuple[int, ...]: The same angles.
+        The angles as a tuple of integers.
 
     Raises:
-        UserError: If the set is anything else; names the culprit.
+        UserError: If the set is too short or an angle is invalid or repeated.
+
+    Example:
+        >>> check_angles([0, 180])
+        (0, 180)
     """
-    allowed = 'expected two or more different angles out of ' + ', '.join(map(str, EIGHTH_TURNS))
     if isinstance(angles, str) or not isinstance(angles, Sequence) or len(angles) < 2:
-        raise UserError(f'angles={angles!r}: {allowed}')
+        raise UserError(f'angles={angles!r} is not a sequence of two or more angles.')
     for angle in angles:
         if isinstance(angle, bool) or angle not in EIGHTH_TURNS:
-            raise UserError(f'angle {angle!r} in angles={tuple(angles)}: {allowed}')
-    twice = sorted({angle for angle in angles if list(angles).count(angle) > 1})
-    if twice:
-        raise UserError(f'angle {twice[0]} stands twice in angles={tuple(angles)}: {allowed}')
+            raise UserError(
+                f'angle {angle!r} in angles={tuple(angles)} is not a multiple of 45 from 0 to 315.'
+            )
+    repeated = sorted({angle for angle in angles if list(angles).count(angle) > 1})
+    if repeated:
+        raise UserError(f'angle {repeated[0]} is repeated in angles={tuple(angles)}.')
     return tuple(int(angle) for angle in angles)
 
 
 def needs_warp(angles: Sequence[int]) -> bool:
-    """Tell whether a set has a diagonal member, so that every copy is warped."""
+    """Return whether an angle set has a diagonal, so that every copy is warped."""
     return any(angle % 90 for angle in angles)
 
 
 def quarter_turn(images: Tensor, k: int) -> Tensor:
-    """Turn images by k·90° counter-clockwise, by flips and transposes.
+    """Rotate images by k·90° counter-clockwise with flips and transposes.
 
-    The three cases are the ones of section 2.2 of the paper.
+    The three cases are those of section 2.2 of the paper.
 
     Args:
-        images (Tensor): (..., H, W) of any dtype.
-        k (int): Number of quarter turns, 0 to 3.
+        images: (..., H, W) of any dtype.
+        k: Number of quarter turns, 0 to 3.
 
     Returns:
-        Tensor: (..., H, W) for even k, (..., W, H) for odd k; equal to
+        (..., H, W) for even k, (..., W, H) for odd k; equal to
         ``torch.rot90(images, k, (-2, -1))``.
+
+    Raises:
+        UserError: If ``k`` is out of range.
     """
     if k == 0:
         return images
@@ -74,29 +81,29 @@ def quarter_turn(images: Tensor, k: int) -> Tensor:
         return images.flip((-2, -1))
     if k == 3:
         return images.flip(-2).transpose(-2, -1)
-    raise UserError(f'k={k!r}: expected 0, 1, 2 or 3 quarter turns')
+    raise UserError(f'k={k!r} is not 0, 1, 2 or 3.')
 
 
 def central_square(images: Tensor, angle: int) -> Tensor:
-    """Turn by 0° or 45° and keep the square that no rotation leaves empty.
+    """Rotate by 0° or 45° and keep the square that no rotation leaves empty.
 
-    A square of side S turned by 45° covers an upright central square of side
-    S/√2 and no larger one. Turning, cropping to that square and resizing back
+    A square of side S rotated by 45° covers an upright central square of side
+    S/√2 and no larger one. Rotating, cropping to that square and resizing back
     to S are one bicubic warp, for 0° as well as for 45°, so that both are
-    interpolated alike. Bicubic, because at this very scale a bilinear warp by
-    45° takes half of its pixels unblurred from the image: on photos the
-    gradient energy of the two would differ by 15 %, with it by 1 %.
+    interpolated alike. Bicubic, because at this scale a bilinear warp by 45°
+    copies half of its pixels unblurred from the image: on photos the gradient
+    energy of the two would differ by 15 % instead of 1 %.
 
     Args:
-        images (Tensor): (N, C, S, S), floating point or uint8.
-        angle (int): 0 or 45, counter-clockwise.
+        images: (N, C, S, S), floating point or uint8.
+        angle: 0 or 45, in degrees counter-clockwise.
 
     Returns:
-        Tensor: (N, C, S, S) of the same dtype; uint8 is rounded and clamped.
+        (N, C, S, S) of the same dtype; uint8 values are rounded and clamped.
     """
     cos = math.cos(math.radians(angle)) / math.sqrt(2)
     sin = math.sin(math.radians(angle)) / math.sqrt(2)
-    # Output (x, y), y pointing down, to input: the inverse of the turn.
+    # Output (x, y), y pointing down, to input: the inverse rotation.
     theta = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0]], device=images.device)
     pixels = images if images.is_floating_point() else images.float()
     # Training calls this under autocast, which would round the grid to half precision.
@@ -104,7 +111,7 @@ def central_square(images: Tensor, angle: int) -> Tensor:
         grid = F.affine_grid(
             theta.expand(len(images), 2, 3), list(images.shape), align_corners=False
         )
-        # No sample lies outside; 'border' serves the outer taps of the cubic kernel.
+        # No sample is outside the image; 'border' serves the outer taps of the kernel.
         warped = F.grid_sample(
             pixels,
             grid.to(pixels.dtype),
@@ -118,31 +125,35 @@ def central_square(images: Tensor, angle: int) -> Tensor:
 
 
 def rotated_copies(images: Tensor, angles: Sequence[int] = QUARTER_TURNS) -> Tensor:
-    """Make one copy of each image for each angle.
+    """Return one copy of each image for each angle.
 
-    Sets without diagonals only flip and transpose. As soon as a set has a
-    diagonal member, every copy, the upright ones too, shows the central square
-    of :func:`central_square` (Table 2 of the paper, the set of 8).
+    Without diagonals, images are only flipped and transposed. If the set has a
+    diagonal, every copy, including the upright one, shows the central square of
+    :func:`central_square` (the set of 8 rotations in Table 2 of the paper).
 
     Args:
-        images (Tensor): (N, C, H, W), floating point or uint8.
-        angles (Sequence[int]): The angle set, see :func:`check_angles`.
+        images: (N, C, H, W), floating point or uint8.
+        angles: Angle set, see :func:`check_angles`.
 
     Returns:
-        Tensor: (N·K, C, H, W), image-major, of the dtype, device and memory
-        format of ``images``. Its labels are :func:`rotation_labels`.
+        (N·K, C, H, W), image-major, with the dtype, device and memory format of
+        ``images``. The labels are :func:`rotation_labels`.
 
     Raises:
-        UserError: If the images are not square and the set has any angle
-            other than 0 and 180; names the shape.
+        UserError: If the images are not square and the set has an angle other
+            than 0 and 180.
+
+    Example:
+        >>> rotated_copies(torch.rand(2, 3, 8, 8)).shape
+        torch.Size([8, 3, 8, 8])
     """
     if images.ndim != 4:
-        raise UserError(f'images of shape {tuple(images.shape)}: expected (N, C, H, W)')
+        raise UserError(f'images of shape {tuple(images.shape)} are not (N, C, H, W).')
     n, c, height, width = images.shape
     if height != width and any(angle % 180 for angle in angles):
         raise UserError(
-            f'images of shape {tuple(images.shape)} are not square: angles {tuple(angles)} '
-            f'expect height equal to width, crop or resize to a square first'
+            f'images of shape {tuple(images.shape)} are not square, as angles={tuple(angles)} '
+            f'require. Crop or resize them first.'
         )
     if needs_warp(angles):
         sources = {start: central_square(images, start) for start in {a % 90 for a in angles}}
@@ -163,14 +174,18 @@ def rotated_copies(images: Tensor, angles: Sequence[int] = QUARTER_TURNS) -> Ten
 def rotation_labels(
     num_images: int, num_angles: int, device: torch.device | str | None = None
 ) -> Tensor:
-    """Give the labels of :func:`rotated_copies`.
+    """Return the labels of :func:`rotated_copies`.
 
     Args:
-        num_images (int): N.
-        num_angles (int): K.
-        device (torch.device | str, optional): Where to put them.
+        num_images: Number of images N.
+        num_angles: Number of angles K.
+        device: Device of the labels.
 
     Returns:
-        Tensor: (N·K,) int64, ``0..K-1`` repeated N times.
+        (N·K,) int64, ``0..K-1`` repeated N times.
+
+    Example:
+        >>> rotation_labels(2, 4)
+        tensor([0, 1, 2, 3, 0, 1, 2, 3])
     """
     return torch.arange(num_angles, device=device).repeat(num_images)

@@ -1,4 +1,4 @@
-"""The rotation convention: values, labels, shapes, and what gives nothing away."""
+"""The rotation convention: values, labels, shapes, and no shortcuts."""
 
 import math
 
@@ -19,7 +19,7 @@ from mmrot.rotation import (
     rotation_labels,
 )
 
-# An asymmetric image, and its counter-clockwise turns written by hand.
+# An asymmetric image, and its counter-clockwise rotations written by hand.
 UPRIGHT = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 BY_HAND = {
     0: UPRIGHT,
@@ -38,9 +38,9 @@ def random_images(n: int = 3, size: int = 12, dtype: torch.dtype = torch.float32
 @pytest.mark.parametrize('dtype', [torch.uint8, torch.float32, torch.int64])
 @pytest.mark.parametrize('angle', QUARTER_TURNS)
 def test_quarter_turn_values(angle, dtype):
-    turned = quarter_turn(torch.tensor(UPRIGHT, dtype=dtype), angle // 90)
-    assert turned.tolist() == BY_HAND[angle]
-    assert turned.dtype == dtype
+    rotated = quarter_turn(torch.tensor(UPRIGHT, dtype=dtype), angle // 90)
+    assert rotated.tolist() == BY_HAND[angle]
+    assert rotated.dtype == dtype
 
 
 @pytest.mark.parametrize('k', range(4))
@@ -51,12 +51,12 @@ def test_quarter_turn_is_rot90(k):
     np.testing.assert_array_equal(quarter_turn(image[0], k).numpy(), expected)
 
 
-def test_quarter_turn_refuses_other_counts():
-    with pytest.raises(ValueError, match='k=4: expected 0, 1, 2 or 3'):
+def test_quarter_turn_rejects_other_counts():
+    with pytest.raises(ValueError, match='k=4 is not 0, 1, 2 or 3'):
         quarter_turn(torch.zeros(2, 2), 4)
 
 
-def test_copies_follow_their_image_and_labels_repeat():
+def test_rotated_copies_are_image_major():
     images = torch.stack([torch.tensor([UPRIGHT]), 10 * torch.tensor([UPRIGHT])])  # (2, 1, 3, 3)
     copies = rotated_copies(images)
     expected = [BY_HAND[angle] for angle in QUARTER_TURNS]
@@ -66,13 +66,13 @@ def test_copies_follow_their_image_and_labels_repeat():
 
 
 @pytest.mark.parametrize('angles', [(0, 180), (90, 270), (270, 0, 90)])
-def test_label_is_the_position_in_the_set(angles):
+def test_rotation_label_is_the_position_in_the_set(angles):
     copies = rotated_copies(torch.tensor([[UPRIGHT]]), angles)
     assert copies[:, 0].tolist() == [BY_HAND[angle] for angle in angles]
 
 
 @pytest.mark.parametrize('dtype', [torch.uint8, torch.float32])
-def test_memory_format_dtype_and_source_are_kept(dtype):
+def test_rotated_copies_keep_memory_format_dtype_and_source(dtype):
     images = random_images(dtype=dtype)
     before = images.clone()
     last = rotated_copies(images.contiguous(memory_format=torch.channels_last))
@@ -85,42 +85,42 @@ def test_memory_format_dtype_and_source_are_kept(dtype):
 
 
 @pytest.mark.parametrize('angles', [QUARTER_TURNS, (90, 270), EIGHTH_TURNS, (0, 45)])
-def test_non_square_is_refused(angles):
+def test_rotated_copies_reject_non_square_images(angles):
     with pytest.raises(ValueError, match=r'\(1, 3, 4, 6\) are not square'):
         rotated_copies(torch.zeros(1, 3, 4, 6), angles)
 
 
-def test_non_square_half_turns_are_fine():
+def test_rotated_copies_accept_non_square_images_for_half_turns():
     images = torch.arange(6.0).reshape(1, 1, 2, 3)
     assert rotated_copies(images, (0, 180))[1, 0].tolist() == [[5, 4, 3], [2, 1, 0]]
 
 
-def test_a_single_image_is_refused():
-    with pytest.raises(ValueError, match=r'shape \(3, 4, 4\): expected \(N, C, H, W\)'):
+def test_rotated_copies_reject_a_single_image():
+    with pytest.raises(ValueError, match=r'shape \(3, 4, 4\) are not \(N, C, H, W\)'):
         rotated_copies(torch.zeros(3, 4, 4))
 
 
 @pytest.mark.parametrize(
-    ('angles', 'culprit'),
+    ('angles', 'message'),
     [
-        ((0, 90, 90), 'angle 90 stands twice'),
+        ((0, 90, 90), 'angle 90 is repeated in'),
         ((0, 30), 'angle 30 '),
         ((0, 360), 'angle 360 '),
         ((-90, 0), 'angle -90 '),
-        ((0,), r'angles=\(0,\)'),
-        ((), r'angles=\(\)'),
-        ('0,90', "angles='0,90'"),
-        (90, 'angles=90'),
+        ((0,), r'angles=\(0,\) is not a sequence of two'),
+        ((), r'angles=\(\) is not a sequence'),
+        ('0,90', "angles='0,90' is not a sequence"),
+        (90, 'angles=90 is not a sequence'),
         ((0, 90.5), 'angle 90.5 '),
         ((False, 90), 'angle False '),
     ],
 )
-def test_bad_angle_sets(angles, culprit):
-    with pytest.raises(ValueError, match=f'{culprit}.*expected two or more different angles'):
+def test_check_angles_rejects_invalid_sets(angles, message):
+    with pytest.raises(ValueError, match=message):
         check_angles(angles)
 
 
-def test_good_angle_sets():
+def test_check_angles_accepts_multiples_of_45():
     assert check_angles([0, 90, 180, 270]) == QUARTER_TURNS
     assert check_angles(EIGHTH_TURNS) == EIGHTH_TURNS
     assert not needs_warp(QUARTER_TURNS)
@@ -135,13 +135,12 @@ def gradient_energy(images: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize('angles', [QUARTER_TURNS, (0, 180), (90, 270)])
-def test_quarter_turns_leave_no_trace(angles):
-    """Statistics that ignore positions are exactly those of the image."""
+def test_quarter_turns_keep_statistics_that_ignore_positions(angles):
     images = random_images(n=4, dtype=torch.uint8)
     copies = rotated_copies(images, angles).unflatten(0, (4, -1))  # (N, K, C, H, W)
-    for image, turned in zip(images, copies, strict=True):
+    for image, rotated in zip(images, copies, strict=True):
         expected = torch.stack([channel.bincount(minlength=256) for channel in image.flatten(1)])
-        for copy in turned:
+        for copy in rotated:
             histogram = torch.stack([c.bincount(minlength=256) for c in copy.flatten(1)])
             assert torch.equal(histogram, expected)
     energies = gradient_energy(copies.flatten(0, 1)).unflatten(0, (4, -1))
@@ -149,7 +148,7 @@ def test_quarter_turns_leave_no_trace(angles):
 
 
 @pytest.mark.parametrize('size', [8, 33, 224])
-def test_eight_angles_leave_no_border(size):
+def test_eight_angles_have_no_border(size):
     gray = torch.full((1, 3, size, size), 77, dtype=torch.uint8)
     assert torch.equal(rotated_copies(gray, EIGHTH_TURNS), gray.expand(8, -1, -1, -1))
     copies = rotated_copies(gray.float() / 255, EIGHTH_TURNS)
@@ -166,8 +165,8 @@ def test_eight_angles_stay_in_the_range_of_uint8():
     assert torch.all((copies > 239).sum((1, 2)) > 90)
 
 
-def test_direction_of_the_diagonals():
-    """A bright spot above the centre moves counter-clockwise, by 45° a label."""
+def test_diagonals_rotate_counter_clockwise():
+    """A bright spot above the centre moves counter-clockwise, by 45° per label."""
     size, radius = 65, 12.0
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing='ij')
     centre = (size - 1) / 2
@@ -186,11 +185,11 @@ def test_direction_of_the_diagonals():
 def test_central_square_agrees_with_opencv(size):
     image = random_images(n=1, size=size)[0, 0]
     centre = (size - 1) / 2
-    turn = np.array([[0.5, -0.5], [0.5, 0.5]])  # output (x, y) to input; 45°, divided by √2
-    offset = centre - turn @ [centre, centre]
+    rotation = np.array([[0.5, -0.5], [0.5, 0.5]])  # output (x, y) to input; 45°, divided by √2
+    offset = centre - rotation @ [centre, centre]
     expected = cv2.warpAffine(
         image.numpy(),
-        np.hstack([turn, offset[:, None]]),
+        np.hstack([rotation, offset[:, None]]),
         (size, size),
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
@@ -199,8 +198,8 @@ def test_central_square_agrees_with_opencv(size):
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-5)
 
 
-def test_sharpness_of_the_diagonal_copies():
-    """How much the sharpness of the 8-angle set tells: stated and bounded.
+def test_diagonal_copies_are_almost_as_sharp_as_the_others():
+    """Bound how much the sharpness of the 8-angle set reveals.
 
     Quarter turns of one warp have exactly its sharpness, so two values exist.
     White noise is the worst case: the diagonal copies have 7 % less gradient

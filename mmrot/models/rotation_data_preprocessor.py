@@ -11,23 +11,22 @@ from mmrot.rotation import QUARTER_TURNS, check_angles, needs_warp, rotated_copi
 
 @MODELS.register_module()
 class RotationDataPreprocessor(SelfSupDataPreprocessor):
-    """Normalise N images and turn them into N·K rotated copies on the device.
+    """Normalise N images and make N·K rotated copies on the device.
 
-    Rotating here, after the transfer, keeps workers, collation and the bus at
-    one copy of each image. A batch that :class:`mmrot.RotatedCopies` already
-    rotated in the pipeline is recognised and gives the same copies bit for bit.
+    Rotating after the transfer means that workers, collation and the bus carry
+    one copy of each image. Batches that :class:`mmrot.RotatedCopies` rotated in
+    the pipeline are recognised and yield the same copies bit for bit.
 
     Args:
-        angles (Sequence[int]): The angle set in degrees counter-clockwise.
+        angles: Angle set in degrees counter-clockwise.
             :class:`mmrot.RotationPred` passes its own.
-        channels_last (bool): Whether to hand on the copies in channels-last
-            memory format. :class:`mmrot.RotationPred` passes its own.
-        **kwargs: ``mean``, ``std``, ``to_rgb`` and the other arguments of
+        channels_last: Whether to return the copies in channels-last memory
+            format. :class:`mmrot.RotationPred` passes its own.
+        **kwargs: ``mean``, ``std``, ``to_rgb`` and other arguments of
             mmpretrain's ``SelfSupDataPreprocessor``.
 
     Raises:
-        UserError: If the angle set is not valid, the images are not square,
-            or the pipeline made another number of copies.
+        UserError: If the angle set is invalid.
     """
 
     def __init__(
@@ -38,25 +37,29 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         self.channels_last = channels_last
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Prepare one collated batch.
+        """Normalise and rotate a collated batch.
 
         Args:
-            data (dict): ``inputs``: (N, C, H, W) from ``default_collate`` or N
-                tensors (C, H, W) from ``pseudo_collate``; behind
-                ``RotatedCopies`` K tensors (N, C, H, W), or K sequences of N
-                tensors (C, H, W). ``data_samples``: N samples, or absent.
-            training (bool): Not used: training and testing rotate alike.
+            data: ``inputs``: (N, C, H, W) from ``default_collate`` or N tensors
+                (C, H, W) from ``pseudo_collate``; after ``RotatedCopies``, K
+                tensors (N, C, H, W) or K sequences of N tensors (C, H, W).
+                ``data_samples``: N samples, or absent.
+            training: Not used; training and testing rotate alike.
 
         Returns:
-            dict: ``inputs``: (N·K, C, H, W) float32, image-major;
-            ``data_samples`` as they came, one per image.
+            ``inputs``: (N·K, C, H, W) float32, image-major; ``data_samples``,
+            unchanged, one per image.
+
+        Raises:
+            UserError: If the images differ in shape or are not square, or the
+                pipeline made another number of copies.
         """
         inputs = self.cast_data(data['inputs'])
         samples = self.cast_data(data.get('data_samples'))
         inputs, rotated = self._stack(inputs)
         # Flips and transposes commute with normalisation, so N images are
-        # normalised, not N*K. A warp commutes only up to rounding: it goes
-        # first, on the same raw pixels that the pipeline transform sees.
+        # normalised instead of N*K. A warp commutes only up to rounding: it comes
+        # first, on the raw pixels that the pipeline transform sees as well.
         if not rotated and needs_warp(self.angles):
             inputs = rotated_copies(inputs, self.angles)  # (N*K, C, H, W)
             rotated = True
@@ -68,24 +71,24 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         return batch
 
     def _stack(self, inputs: Tensor | Sequence) -> tuple[Tensor, bool]:
-        """Make one tensor of what the collate functions give.
+        """Stack collated images into one tensor.
 
         Returns:
-            tuple[Tensor, bool]: (N, C, H, W) and False, or, from a pipeline that
-            rotated, (N·K, C, H, W) and True.
+            (N, C, H, W) and False or, if the pipeline rotated, (N·K, C, H, W)
+            and True.
         """
         if isinstance(inputs, Tensor):
             return inputs, False
         if isinstance(inputs[0], Tensor) and inputs[0].ndim == 3:
             shapes = sorted({tuple(image.shape) for image in inputs})
             if len(shapes) > 1:
-                raise UserError(f'images of shapes {shapes}: expected one shape in a batch')
+                raise UserError(f'images in a batch have different shapes: {shapes}.')
             return torch.stack(list(inputs)), False
         views = [view if isinstance(view, Tensor) else torch.stack(list(view)) for view in inputs]
         copies = torch.stack(views, dim=1)  # (N, K, C, H, W)
         if copies.shape[1] != len(self.angles):
             raise UserError(
-                f'the pipeline made {copies.shape[1]} copies of each image: expected '
-                f'{len(self.angles)} for angles {self.angles}'
+                f'the pipeline made {copies.shape[1]} copies of each image, but '
+                f'angles={self.angles} has {len(self.angles)} angles.'
             )
         return copies.flatten(0, 1), True

@@ -10,15 +10,15 @@ from mmrot.registry import MODELS
 
 @MODELS.register_module()
 class RotationHead(BaseModule):
-    """Pooled features → K logits, trained with cross entropy (eq. 3 of the paper).
+    """Linear rotation classifier on pooled features (eq. 3 of the paper).
 
     Args:
-        in_channels (int): Channels C of the chosen feature map, or the length
-            of the chosen feature vector.
-        num_classes (int): Number of rotations K. :class:`mmrot.RotationPred`
-            passes the size of its angle set.
-        in_index (int): Which entry of the backbone's tuple to use.
-        init_cfg (dict): Initialisation of the classifier.
+        in_channels: Channels C of the feature map, or length of the feature
+            vector.
+        num_classes: Number of rotations K. :class:`mmrot.RotationPred` passes
+            the size of its angle set.
+        in_index: Index into the backbone's tuple of outputs.
+        init_cfg: Initialisation of the classifier; N(0, 0.01²) by default.
     """
 
     def __init__(
@@ -34,49 +34,49 @@ class RotationHead(BaseModule):
         self.fc = nn.Linear(in_channels, num_classes)
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """Classify.
+        """Compute the logits of the K rotations.
 
         Args:
-            feats (Sequence[Tensor]): The backbone's outputs; the chosen one is
-                a map (B, C, H, W), averaged over its positions, or a vector
+            feats: Outputs of the backbone. The one at ``in_index`` is a map
+                (B, C, H, W), which is averaged over its positions, or a vector
                 (B, C), with B = N·K.
 
         Returns:
-            Tensor: Logits (B, K).
+            Logits (B, K).
 
         Raises:
             TypeError: If the backbone did not return a tuple.
-            UserError: If the chosen output does not exist, is neither map nor
-                vector, or has other than ``in_channels`` channels.
+            UserError: If there is no output at ``in_index`` or its shape does not
+                fit.
         """
         if not isinstance(feats, Sequence):
             raise TypeError(
-                f'features of type {type(feats).__name__}: expected a tuple of tensors'
+                f'the backbone returned a {type(feats).__name__} instead of a tuple of tensors.'
             )
         if not -len(feats) <= self.in_index < len(feats):
             raise UserError(
-                f'in_index={self.in_index}: expected an index into the {len(feats)} outputs of '
-                'the backbone'
+                f'in_index={self.in_index} is out of range for the {len(feats)} outputs of the '
+                'backbone.'
             )
         feat = feats[self.in_index]
         if feat.ndim not in (2, 4) or feat.shape[1] != self.in_channels:
             raise UserError(
-                f'feature {self.in_index} of shape {tuple(feat.shape)}: expected '
-                f'in_channels={self.in_channels}, as (B, C, H, W) or (B, C)'
+                f'output {self.in_index} of the backbone has shape {tuple(feat.shape)}. Expected '
+                f'(B, C, H, W) or (B, C) with C=in_channels={self.in_channels}.'
             )
         if feat.ndim == 4:
             feat = feat.mean((2, 3))  # (B, C)
         return self.fc(feat)  # (B, K)
 
     def loss(self, feats: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Give the loss and the accuracy on the batch.
+        """Compute the cross-entropy loss and the accuracy on the batch.
 
         Args:
-            feats (Sequence[Tensor]): See :meth:`forward`.
-            labels (Tensor): (B,) int64 in [0, K).
+            feats: Outputs of the backbone, see :meth:`forward`.
+            labels: (B,) int64 in [0, K).
 
         Returns:
-            dict[str, Tensor]: ``loss``, and ``accuracy`` in percent.
+            ``loss``, and ``accuracy`` in percent.
         """
         logits = self(feats)  # (B, K)
         accuracy = (logits.detach().argmax(1) == labels).float().mean() * 100

@@ -12,7 +12,7 @@ from mmrot.rotation import QUARTER_TURNS, check_angles, rotation_labels
 
 @MODELS.register_module()
 class RotationPred(BaseSelfSupervisor):
-    """RotNet: learn by telling by which angle an image was turned.
+    """RotNet: self-supervised learning by predicting image rotations.
 
     `Unsupervised Representation Learning by Predicting Image Rotations
     <https://arxiv.org/abs/1803.07728>`_, section 2.1: the loss of an image is
@@ -20,21 +20,31 @@ class RotationPred(BaseSelfSupervisor):
     same batch.
 
     Args:
-        backbone (dict): Any backbone of mmrot, mmpretrain, mmdet or mmseg that
+        backbone: Config of any backbone of mmrot, mmpretrain, mmdet or mmseg that
             returns a tuple of maps or vectors.
-        head (dict): A :class:`mmrot.RotationHead`; its ``num_classes`` is set
-            here.
-        data_preprocessor (dict, optional): Arguments of
-            :class:`mmrot.RotationDataPreprocessor`, such as ``mean``; its
-            ``angles`` and ``channels_last`` are set here.
-        angles (Sequence[int]): The angle set in degrees counter-clockwise, the
-            one place that decides it.
-        channels_last (bool): Whether weights and batches are in channels-last
-            memory format, from the data preprocessor on.
-        init_cfg (dict, optional): Initialisation of the whole model.
+        head: Config of a :class:`mmrot.RotationHead`, without ``num_classes``.
+        data_preprocessor: Arguments of :class:`mmrot.RotationDataPreprocessor`,
+            such as ``mean``, without ``angles`` and ``channels_last``.
+        angles: Angle set in degrees counter-clockwise. It is defined here only;
+            head and data preprocessor follow.
+        channels_last: Whether weights and batches are in channels-last memory
+            format.
+        init_cfg: Initialisation of the whole model.
 
     Raises:
-        UserError: If the angle set is not valid, or given in another place too.
+        UserError: If the angle set is invalid or head or data preprocessor set
+            what follows from the model.
+
+    Example:
+        >>> import torch
+        >>> from mmrot.models import RotationPred
+        >>> model = RotationPred(
+        ...     backbone=dict(type='mmrot.NIN', num_blocks=3, width=12),
+        ...     head=dict(type='mmrot.RotationHead', in_channels=12),
+        ... )
+        >>> batch = model.data_preprocessor(dict(inputs=torch.rand(2, 3, 32, 32)))
+        >>> sorted(model(**batch, mode='loss'))
+        ['accuracy', 'loss']
     """
 
     def __init__(
@@ -54,8 +64,8 @@ class RotationPred(BaseSelfSupervisor):
         for name, part in (('head', head), ('data_preprocessor', data_preprocessor)):
             for key in {'num_classes', 'angles', 'channels_last'} & part.keys():
                 raise UserError(
-                    f'{name}.{key}={part[key]}: expected none, it follows from the angles and '
-                    'channels_last of the model'
+                    f'{name}.{key}={part[key]} must not be set: it follows from angles and '
+                    'channels_last of the model.'
                 )
         super().__init__(
             backbone=backbone,
@@ -80,13 +90,13 @@ class RotationPred(BaseSelfSupervisor):
         """Run the model on rotated copies.
 
         Args:
-            inputs (Tensor): (N·K, C, H, W) from the data preprocessor.
-            data_samples (list[DataSample], optional): One per image.
-            mode (str): ``'tensor'`` for features, ``'loss'`` or ``'predict'``.
+            inputs: (N·K, C, H, W) from the data preprocessor.
+            data_samples: N samples, one per image.
+            mode: ``'tensor'``, ``'loss'`` or ``'predict'``.
 
         Returns:
-            The backbone's tuple of features, the losses, or the data samples
-            with predictions.
+            The backbone's tuple of features, the losses, or the data samples with
+            predictions, depending on ``mode``.
         """
         if mode == 'predict':
             return self.predict(inputs, data_samples)
@@ -95,15 +105,14 @@ class RotationPred(BaseSelfSupervisor):
     def loss(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None
     ) -> dict[str, Tensor]:
-        """Give the loss and the accuracy over the N·K copies.
+        """Compute the loss and the accuracy over the N·K copies.
 
         Args:
-            inputs (Tensor): (N·K, C, H, W).
-            data_samples (list[DataSample], optional): Not used: the task needs
-                no annotation.
+            inputs: (N·K, C, H, W).
+            data_samples: Not used; the task needs no annotation.
 
         Returns:
-            dict[str, Tensor]: ``loss``, and ``accuracy`` in percent.
+            ``loss``, and ``accuracy`` in percent.
         """
         k = len(self.angles)
         labels = rotation_labels(len(inputs) // k, k, inputs.device)  # (N*K,)
@@ -115,13 +124,13 @@ class RotationPred(BaseSelfSupervisor):
         """Predict the rotation of every copy.
 
         Args:
-            inputs (Tensor): (N·K, C, H, W).
-            data_samples (list[DataSample], optional): One per image.
+            inputs: (N·K, C, H, W).
+            data_samples: N samples, one per image; new ones by default.
 
         Returns:
-            list[DataSample]: One per image, with ``rotation_score`` (K, K): row
-            k holds the probabilities of the K angles for the copy turned by
-            angle k; and ``angles``, the angle set.
+            N samples with ``rotation_score`` (K, K), whose row k holds the
+            probabilities of the K angles for the copy rotated by angle k, and
+            ``angles``, the angle set.
         """
         k = len(self.angles)
         scores = self.head(self.extract_feat(inputs)).float().softmax(1)  # (N*K, K)

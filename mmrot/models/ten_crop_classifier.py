@@ -9,17 +9,17 @@ from mmrot.registry import MODELS
 
 @MODELS.register_module()
 class TenCropClassifier(ImageClassifier):
-    """mmpretrain's classifier, which is tested on the mean of 10 crops.
+    """mmpretrain's ``ImageClassifier`` with 10-crop testing.
 
-    The four corners and the middle of the image, and their mirror images; the
-    scores before softmax or sigmoid are averaged. It is trained as usual. The
+    At test time the scores before softmax or sigmoid are averaged over the four
+    corner crops, the centre crop and their mirror images. This follows the
     protocol of Krähenbühl et al., *Data-dependent Initializations of
-    Convolutional Neural Networks*, ICLR 2016, for VOC 2007 classification, whose
-    code takes 10 random crops.
+    Convolutional Neural Networks*, ICLR 2016, for VOC 2007 classification, except
+    that their code takes 10 random crops.
 
     Args:
-        crop_size (int): Side of a crop in pixels.
-        **kwargs: The arguments of mmpretrain's ``ImageClassifier``.
+        crop_size: Side of a crop in pixels.
+        **kwargs: Arguments of mmpretrain's ``ImageClassifier``.
     """
 
     def __init__(self, crop_size: int = 224, **kwargs) -> None:
@@ -32,15 +32,15 @@ class TenCropClassifier(ImageClassifier):
         """Predict the classes of images.
 
         Args:
-            inputs (Tensor): (N, 3, H, W), at least the size of a crop.
-            data_samples (list[DataSample], optional): One per image.
+            inputs: (N, 3, H, W), at least the size of a crop.
+            data_samples: N samples, one per image; new ones by default.
             **kwargs: Not used.
 
         Returns:
-            list[DataSample]: With ``pred_score`` (C,) and ``pred_label``.
+            N samples with ``pred_score`` (C,) and ``pred_label``.
 
         Raises:
-            UserError: If the images are smaller than a crop.
+            ValueError: If the images are smaller than a crop.
         """
         crops = ten_crop(inputs, self.crop_size)
         scores = [self.head(self.extract_feat(crop)) for crop in crops]  # 10 × (N, C)

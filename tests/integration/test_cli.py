@@ -242,16 +242,16 @@ def test_bad_input_is_one_line_and_overwrites_nothing(finished, tmp_path, run_to
         ([DIGITS, *options, 'model.backbone.type=mmrot.NiN'], 'mmrot.NiN'),
         (
             [DIGITS, *options, 'model.angles=0,90,90'],
-            'angle 90 stands twice in angles=(0, 90, 90)',
+            'angle 90 is repeated in angles=(0, 90, 90)',
         ),
         (
             [DIGITS, *options, 'model.angles=0,30'],
-            'angle 30 in angles=(0, 30): expected two or more',
+            'angle 30 in angles=(0, 30) is not a multiple of 45',
         ),
         ([f'{empty}/none.py', *options], 'none.py'),
         ([in1k, '--cfg-options', f'data_root={empty}/none'], f'{empty}/none'),
         ([nin, '--cfg-options', f'data_root={empty}/none', no_download], f'{empty}/none'),
-        ([in1k, '--image-folder', f'{empty}/none'], f"{empty}/none': expected an existing folder"),
+        ([in1k, '--image-folder', f'{empty}/none'], f"image folder '{empty}/none' does not exist"),
         ([in1k, '--cfg-options', f'data_root={empty}'], f'ImageNet with data_root={empty}: '),
         ([DIGITS, '--cfg-options', 'nonsense'], 'not enough values'),
         # only the first iteration shows these

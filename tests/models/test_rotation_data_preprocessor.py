@@ -19,7 +19,7 @@ def preprocessor(**kwargs) -> RotationDataPreprocessor:
     return RotationDataPreprocessor(mean=MEAN, std=STD, **kwargs)
 
 
-def test_normalised_rotated_copies():
+def test_preprocessor_normalises_and_rotates():
     batch = images()
     samples = [DataSample() for _ in batch]
     data = preprocessor(to_rgb=True)(dict(inputs=batch, data_samples=samples))
@@ -54,7 +54,7 @@ def test_pipeline_and_device_path_give_the_same_batch(angles, dtype, to_rgb):
 @pytest.mark.parametrize('to_rgb', [False, True])
 @pytest.mark.parametrize('angles', [QUARTER_TURNS, EIGHTH_TURNS])
 @pytest.mark.parametrize('rotated', [False, True])
-def test_channels_last_from_here_on(angles, to_rgb, rotated):
+def test_preprocessor_returns_channels_last(angles, to_rgb, rotated):
     plain = preprocessor(angles=angles, to_rgb=to_rgb)
     last = preprocessor(angles=angles, to_rgb=to_rgb, channels_last=True)
     inputs = images()
@@ -66,7 +66,7 @@ def test_channels_last_from_here_on(angles, to_rgb, rotated):
 
 
 @pytest.mark.parametrize('angles', [QUARTER_TURNS, EIGHTH_TURNS])
-def test_mixed_precision_leaves_the_copies_alone(angles):
+def test_preprocessor_is_exact_under_autocast(angles):
     """mmengine calls the preprocessor inside autocast."""
     expected = preprocessor(angles=angles)(dict(inputs=images()))['inputs']
     with torch.autocast('cpu', dtype=torch.bfloat16):
@@ -81,16 +81,18 @@ def test_float_inputs_without_normalisation_are_only_rotated():
     )
 
 
-def test_another_number_of_copies():
-    with pytest.raises(ValueError, match='made 2 copies of each image: expected 4 for angles'):
+def test_preprocessor_rejects_another_number_of_copies():
+    with pytest.raises(
+        ValueError, match=r'made 2 copies of each image, but angles=\(0, 90, 180, 270\) has 4'
+    ):
         preprocessor()(dict(inputs=[images(), images()]))
 
 
-def test_images_of_several_sizes():
-    with pytest.raises(ValueError, match=r'\(3, 8, 8\), \(3, 9, 9\).*: expected one shape'):
+def test_preprocessor_rejects_images_of_different_shapes():
+    with pytest.raises(ValueError, match=r'different shapes: .*\(3, 8, 8\), \(3, 9, 9\)'):
         preprocessor()(dict(inputs=[torch.zeros(3, 9, 9), torch.zeros(3, 8, 8)]))
 
 
-def test_non_square():
+def test_preprocessor_rejects_non_square_images():
     with pytest.raises(ValueError, match=r'\(1, 3, 6, 8\) are not square'):
         preprocessor()(dict(inputs=torch.zeros(1, 3, 6, 8)))

@@ -15,21 +15,21 @@ def head_of(weight: list, **kwargs) -> RotationHead:
     return head
 
 
-def test_maps_are_averaged_over_positions():
+def test_rotation_head_averages_maps_over_positions():
     head = head_of([[1.0, 0.0], [0.0, 1.0]])
     feat = torch.tensor([[[[1.0, 3.0], [5.0, 7.0]], [[0.0, 0.0], [0.0, 2.0]]]])  # (1, 2, 2, 2)
     assert head((feat,)).tolist() == [[4.0, 0.5]]
     assert head((torch.tensor([[4.0, 0.5]]),)).tolist() == [[4.0, 0.5]]
 
 
-def test_chosen_index():
+def test_rotation_head_in_index_selects_the_output():
     first, last = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     identity = [[1.0, 0.0], [0.0, 1.0]]
     assert head_of(identity)((first, last)).tolist() == last.tolist()
     assert head_of(identity, in_index=0)((first, last)).tolist() == first.tolist()
 
 
-def test_loss_and_accuracy_by_hand():
+def test_rotation_head_computes_loss_and_accuracy():
     head = head_of([[1.0, 0.0], [0.0, 1.0]])
     feats = (torch.tensor([[2.0, 0.0], [1.0, 0.0]]),)
     losses = head.loss(feats, torch.tensor([0, 1]))
@@ -42,18 +42,18 @@ def test_loss_and_accuracy_by_hand():
 @pytest.mark.parametrize(
     ('feats', 'error', 'message'),
     [
-        (torch.zeros(1, 2), TypeError, 'features of type Tensor: expected a tuple'),
-        ((torch.zeros(1, 3),), ValueError, r'shape \(1, 3\): expected in_channels=2'),
-        ((torch.zeros(1, 2, 2),), ValueError, r'shape \(1, 2, 2\): expected in_channels=2'),
+        (torch.zeros(1, 2), TypeError, 'returned a Tensor instead of a tuple'),
+        ((torch.zeros(1, 3),), ValueError, r'shape \(1, 3\). Expected .* C=in_channels=2'),
+        ((torch.zeros(1, 2, 2),), ValueError, r'shape \(1, 2, 2\). Expected .* C=in_channels=2'),
     ],
 )
-def test_bad_features(feats, error, message):
+def test_rotation_head_rejects_invalid_features(feats, error, message):
     with pytest.raises(error, match=message):
         head_of([[1.0, 0.0]])(feats)
 
 
-def test_bad_index():
-    with pytest.raises(ValueError, match='in_index=3: expected an index into the 1 outputs'):
+def test_rotation_head_rejects_in_index_out_of_range():
+    with pytest.raises(ValueError, match='in_index=3 is out of range for the 1 outputs'):
         head_of([[1.0, 0.0]], in_index=3)((torch.zeros(1, 2),))
 
 
@@ -69,7 +69,7 @@ def test_bad_index():
         (dict(type='mmseg.ResNetV1c', depth=18), 512),
     ],
 )
-def test_backbones_of_the_hosts(backbone, channels):
+def test_rotation_pred_trains_backbones_of_other_packages(backbone, channels):
     """Maps and vectors of mmpretrain, mmdet and mmseg train under RotationPred."""
     pytest.importorskip(backbone['type'].partition('.')[0])
     model = MODELS.build(

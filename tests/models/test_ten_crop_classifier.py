@@ -32,7 +32,7 @@ def build(head: str) -> nn.Module:
 
 
 @torch.no_grad()
-def test_the_mean_of_ten_by_hand():
+def test_ten_crop_classifier_averages_ten_crops():
     """The top left pixels of crops of 2×2 in 4×4, and of their mirror images."""
     model = build('MultiLabelLinearClsHead')
     images = torch.arange(2 * 3 * 16.0).reshape(2, 3, 4, 4) / 50
@@ -48,7 +48,7 @@ def test_the_mean_of_ten_by_hand():
 
 
 @torch.no_grad()
-def test_one_label_an_image():
+def test_ten_crop_classifier_predicts_single_labels():
     model = build('LinearClsHead')
     image = torch.zeros(1, 3, 4, 4)
     image[:, 1] = 2
@@ -57,6 +57,6 @@ def test_one_label_an_image():
     assert found.pred_label.item() == 1
 
 
-def test_images_that_are_too_small():
+def test_ten_crop_classifier_rejects_small_images():
     with pytest.raises(ValueError, match='bigger than input size'):
         build('LinearClsHead')(torch.zeros(1, 3, 1, 4), mode='predict')

@@ -1,4 +1,4 @@
-"""AlexNet's own layers behind conv4 and conv5 of a frozen AlexNet (Table 4)."""
+"""AlexNet's layers after conv4 and conv5 of a frozen AlexNet (Table 4)."""
 
 model = dict(
     type='mmpretrain.ImageClassifier',
@@ -7,8 +7,8 @@ model = dict(
         type='mmrot.LayerProbes',
         num_classes=1000,
         probes=dict(
-            conv4=dict(type='mmrot.AlexNetProbe', behind='conv4'),
-            conv5=dict(type='mmrot.AlexNetProbe', behind='conv5'),
+            conv4=dict(type='mmrot.AlexNetProbe', after='conv4'),
+            conv5=dict(type='mmrot.AlexNetProbe', after='conv5'),
         ),
     ),
 )

@@ -9,7 +9,7 @@ from mmrot.registry import MODELS
 
 from .layers import check_frozen_stages, check_out_indices, freeze, norm_relu
 
-# in channels, out channels, kernel size, stride, padding; a 3x3 max pool follows
+# in channels, out channels, kernel size, stride, padding, whether a max pool follows
 _CONVS = {
     'conv1': (3, 64, 11, 4, 2, True),
     'conv2': (64, 192, 5, 1, 2, True),
@@ -29,14 +29,14 @@ def alexnet_stage(
     """Build one stage of AlexNet.
 
     Args:
-        name (str): One of ``AlexNet.STAGES``.
-        norm_cfg (dict, optional): Normalisation behind the layer.
-        convolutional (bool): See :class:`AlexNet`.
-        padding (int): See :class:`AlexNet`; conv1 adds it.
-        fc_channels (int): See :class:`AlexNet`.
+        name: One of ``AlexNet.STAGES``.
+        norm_cfg: Normalisation after the layer, or None.
+        convolutional: Whether fc6 and fc7 are convolutions.
+        padding: Pixels of zeros that conv1 adds to its own padding.
+        fc_channels: Width of fc6 and fc7.
 
     Returns:
-        nn.Module: Takes the output of the stage before; fc6 a flat one.
+        The stage. A linear fc6 expects flattened features.
     """
     if name in _CONVS:
         in_channels, channels, size, stride, own_padding, pool = _CONVS[name]
@@ -64,34 +64,33 @@ class AlexNet(BaseModule):
     """AlexNet with batch norm, without groups, response norm and dropout.
 
     The network of the paper's ImageNet experiments (section 3.2), with the
-    layers of the authors' released code: batch norm and ReLU behind every
+    layers of the authors' released code: batch norm and ReLU after every
     convolution and every fully connected layer; convolutions keep their bias.
 
     The stages are conv1, conv2, conv3, conv4, conv5, pool5, fc6 and fc7. As in
-    figure 3 of the paper, conv1 and conv2 include the max pool behind them: at
+    figure 3 of the paper, conv1 and conv2 include the following max pool: at
     224×224 the maps are 64×27×27, 192×13×13, 384×13×13, 256×13×13, 256×13×13
-    and 256×6×6, the vectors of fc6 and fc7 have 4096 elements. What lies behind
-    the last stage asked for is not built.
+    and 256×6×6; fc6 and fc7 return vectors of 4096 elements. Stages after the
+    last one in ``out_indices`` are not built.
 
-    Its fully convolutional form is that of Long et al., *Fully Convolutional
-    Networks for Semantic Segmentation*, CVPR 2015: fc6 and fc7 are convolutions
-    over pool5, of 6×6 and 1×1, with the same weights. A position of fc7 sees 355×355
-    pixels, padding included, and their middle is pixel 32·i + 111. With a padding
-    of 96 and sides of the image that are multiples of 32 it is pixel 32·i + 15,
-    half a pixel from the middle of the i-th 32×32 cell, so upsampling the map
-    aligns it.
+    The fully convolutional form is that of Long et al., *Fully Convolutional
+    Networks for Semantic Segmentation*, CVPR 2015: fc6 and fc7 are 6×6 and 1×1
+    convolutions over pool5 with the same weights. fc7 has a receptive field of
+    355×355 pixels, padding included, and a stride of 32; the field of output i is
+    centred on pixel 32·i + 111. With a padding of 96 and image sides that are
+    multiples of 32, that is pixel 32·i + 15, half a pixel from the centre of the
+    i-th 32×32 cell, so the upsampled map is aligned with the image.
 
     Args:
-        out_indices (Sequence[int]): Stages to return, 0 for conv1, 5 for pool5,
-            7 for fc7.
-        frozen_stages (int): Freeze this many leading stages, weights and
-            running statistics; -1 freezes none.
-        norm_cfg (dict, optional): Normalisation behind every layer. None gives
-            the network into which batch norm was absorbed.
-        convolutional (bool): Whether fc6 and fc7 are convolutions.
-        padding (int): Pixels of zeros around the image.
-        fc_channels (int): Width of fc6 and fc7, 4096 in the paper.
-        init_cfg (dict | list, optional): Initialisation.
+        out_indices: Stages to return, 0 for conv1, 5 for pool5, 7 for fc7.
+        frozen_stages: Number of leading stages whose weights and running
+            statistics are frozen; -1 freezes none.
+        norm_cfg: Normalisation after every layer. None builds the network after
+            batch norm has been absorbed.
+        convolutional: Whether fc6 and fc7 are convolutions.
+        padding: Pixels of zeros around the image.
+        fc_channels: Width of fc6 and fc7, 4096 in the paper.
+        init_cfg: Initialisation; Kaiming by default.
 
     Raises:
         UserError: If ``out_indices`` or ``frozen_stages`` is out of range.
@@ -120,7 +119,7 @@ class AlexNet(BaseModule):
         self.convolutional = convolutional
         self._default_init = init_cfg is None
         self.out_indices = check_out_indices(out_indices, len(self.STAGES))
-        self.all_stages = self.STAGES  # those of the network, built or not
+        self.all_stages = self.STAGES  # whether built or not
         self.stages = self.STAGES[: self.out_indices[-1] + 1]
         self.frozen_stages = check_frozen_stages(frozen_stages, len(self.stages))
         for name in self.stages:
@@ -132,39 +131,42 @@ class AlexNet(BaseModule):
         freeze(getattr(self, name) for name in self.stages[: max(self.frozen_stages, 0)])
 
     def init_weights(self) -> None:
-        """Initialise, fc6 alike in both forms: its fan-out is one position."""
+        """Initialise the weights, with the same variance of fc6 in both forms.
+
+        As a convolution, fc6 is applied at one position: its fan-out is its width.
+        """
         fresh = not self.is_init
         super().init_weights()
         if fresh and self.convolutional and 'fc6' in self.stages and self._default_init:
             nn.init.normal_(self.fc6.fc.weight, std=math.sqrt(2 / self.fc6.fc.out_channels))
 
     def train(self, mode: bool = True) -> 'AlexNet':
-        """Set the mode, except for the frozen stages, which stay in eval mode."""
+        """Set the mode of all stages but the frozen ones, which stay in eval mode."""
         super().train(mode)
         self._freeze()
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Give the outputs of the chosen stages.
+        """Return the outputs of the selected stages.
 
         Args:
-            x (Tensor): (N, 3, H, W); fc6 and fc7 expect 224×224, or more in the
-                fully convolutional form.
+            x: (N, 3, H, W). fc6 and fc7 require 224×224, or more in the fully
+                convolutional form.
 
         Returns:
-            tuple[Tensor, ...]: Maps (N, C, H', W') and, for fc6 and fc7, vectors
+            Maps (N, C, H', W') and, for fc6 and fc7, vectors
             (N, fc_channels), in the order of the stages.
 
         Raises:
-            UserError: If fc6 is asked for and pool5 is not 6×6.
+            UserError: If fc6 is selected and pool5 is not 6×6.
         """
         outs = []
         for index, name in enumerate(self.stages):
             if name == 'fc6' and not self.convolutional:
                 if x.shape[2:] != (6, 6):
                     raise UserError(
-                        f'pool5 of size {tuple(x.shape[2:])}: fc6 expects (6, 6), as 224x224 '
-                        'images give it'
+                        f'pool5 of size {tuple(x.shape[2:])} does not fit fc6, which requires '
+                        '(6, 6). Resize or crop images to 224x224.'
                     )
                 x = x.flatten(1)  # (N, 9216)
             x = getattr(self, name)(x)

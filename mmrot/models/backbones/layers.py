@@ -1,4 +1,4 @@
-"""What NIN and AlexNet share: a layer with its norm, stages, freezing."""
+"""Building blocks and checks shared by NIN and AlexNet."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -12,16 +12,16 @@ from mmrot.errors import UserError
 def norm_relu(
     layer: nn.Conv2d | nn.Linear, norm_cfg: dict | None, name: str | None = None
 ) -> OrderedDict[str, nn.Module]:
-    """Follow a layer by its normalisation and a ReLU.
+    """Append normalisation and ReLU to a layer.
 
     Args:
-        layer (nn.Conv2d | nn.Linear): The layer.
-        norm_cfg (dict, optional): Normalisation, such as ``dict(type='BN')``,
-            the 1d kind behind a linear layer; None leaves it out.
-        name (str, optional): Of the layer; by default ``'conv'`` or ``'fc'``.
+        layer: Convolution or linear layer.
+        norm_cfg: Normalisation, such as ``dict(type='BN')``, which is
+            one-dimensional after a linear layer. None for no normalisation.
+        name: Name of the layer; ``'conv'`` or ``'fc'`` by default.
 
     Returns:
-        OrderedDict[str, nn.Module]: The layer, then ``bn``, ``relu``.
+        The layer, ``bn`` and ``relu`` by name.
     """
     is_conv = isinstance(layer, nn.Conv2d)
     modules = OrderedDict([(name or ('conv' if is_conv else 'fc'), layer)])
@@ -35,33 +35,47 @@ def norm_relu(
 
 
 def check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
-    """Check which stages a backbone is asked to return.
+    """Check the indices of the stages to return.
+
+    Args:
+        out_indices: Strictly increasing indices.
+        num_stages: Number of stages of the backbone.
+
+    Returns:
+        The indices as a tuple.
 
     Raises:
-        UserError: If an index is not one of ``0..num_stages-1`` or they do not
-            increase.
+        UserError: If there are none, they do not increase, or one is not in
+            ``[0, num_stages)``.
     """
     indices = tuple(out_indices)
     if not indices or list(indices) != sorted(set(indices)):
-        raise UserError(f'out_indices={indices}: expected one or more increasing stage indices')
+        raise UserError(f'out_indices={indices} are not one or more increasing indices.')
     if indices[0] < 0 or indices[-1] >= num_stages:
-        raise UserError(f'out_indices={indices}: expected indices from 0 to {num_stages - 1}')
+        raise UserError(f'out_indices={indices} are not between 0 and {num_stages - 1}.')
     return indices
 
 
 def check_frozen_stages(frozen_stages: int, num_stages: int) -> int:
-    """Check how many leading stages a backbone is asked to freeze.
+    """Check the number of leading stages to freeze.
+
+    Args:
+        frozen_stages: Number of stages; -1 freezes none.
+        num_stages: Number of stages that are built.
+
+    Returns:
+        The number of stages, unchanged.
 
     Raises:
-        UserError: If it is not from -1 to ``num_stages``.
+        UserError: If it is not in ``[-1, num_stages]``.
     """
     if not -1 <= frozen_stages <= num_stages:
-        raise UserError(f'frozen_stages={frozen_stages}: expected -1 (none) to {num_stages}')
+        raise UserError(f'frozen_stages={frozen_stages} is not between -1 and {num_stages}.')
     return frozen_stages
 
 
 def freeze(stages: Iterable[nn.Module]) -> None:
-    """Stop gradients, running statistics and dropout of some stages."""
+    """Freeze the weights of stages and put them in eval mode."""
     for stage in stages:
         stage.eval()
         stage.requires_grad_(False)

@@ -15,14 +15,14 @@ def nin_block(
     """Build the convolutions of one block, without its pool.
 
     Args:
-        in_channels (int): Channels of the input.
-        channels (Sequence[int]): Channels of the layers; those behind the first
-            one are 1×1 convolutions.
-        kernel_size (int): Of the first layer.
-        norm_cfg (dict, optional): Normalisation behind every convolution.
+        in_channels: Number of input channels.
+        channels: Number of output channels of each layer; all layers after the
+            first are 1×1 convolutions.
+        kernel_size: Kernel size of the first layer.
+        norm_cfg: Normalisation after every convolution, or None.
 
     Returns:
-        nn.Sequential: ``layer1``, ``layer2``, ...
+        The layers, named ``layer1``, ``layer2``, ...
     """
     block = nn.Sequential()
     for index, out_channels in enumerate(channels):
@@ -40,22 +40,20 @@ class NIN(BaseModule):
     The network of the paper's CIFAR-10 experiments (section 3.1, Table 1),
     with the layers of the authors' released code: block 1 is a 5×5 and two
     1×1 convolutions and a max pool, block 2 the same with an average pool, the
-    blocks behind it a 3×3 and two 1×1 convolutions without a pool. At 32×32
-    and width 192 the maps are 96×16×16 behind block 1 and 192×8×8 behind all
-    others. Pooling over positions and the classifier are the head's. Blocks behind
-    the last one asked for are not built.
+    following blocks a 3×3 and two 1×1 convolutions without a pool. At 32×32 and
+    width 192 the maps are 96×16×16 after block 1 and 192×8×8 after all others.
+    Global pooling and the classifier belong to the head. Blocks after the last
+    one in ``out_indices`` are not built.
 
     Args:
-        num_blocks (int): 3, 4 or 5.
-        width (int): Channels of the widest layers, a multiple of 6.
-        out_indices (Sequence[int], optional): Blocks to return, 0 for block 1.
-            Defaults to the last block.
-        frozen_stages (int): Freeze this many leading blocks, weights and
-            running statistics; -1 freezes none.
-        norm_cfg (dict, optional): Normalisation behind every convolution. None
-            gives the network into which batch norm was absorbed, whose
-            convolutions have a bias.
-        init_cfg (dict | list, optional): Initialisation.
+        num_blocks: 3, 4 or 5.
+        width: Channels of the widest layers, a multiple of 6.
+        out_indices: Blocks to return, 0 for block 1; the last block by default.
+        frozen_stages: Number of leading blocks whose weights and running
+            statistics are frozen; -1 freezes none.
+        norm_cfg: Normalisation after every convolution. None builds the network
+            after batch norm has been absorbed, whose convolutions have a bias.
+        init_cfg: Initialisation; Kaiming by default.
 
     Raises:
         UserError: If ``num_blocks``, ``width``, ``out_indices`` or
@@ -80,15 +78,15 @@ class NIN(BaseModule):
         # He's initialisation over the fan-out, as the released code does.
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
         if num_blocks not in (3, 4, 5):
-            raise UserError(f'num_blocks={num_blocks}: expected 3, 4 or 5')
+            raise UserError(f'num_blocks={num_blocks} is not 3, 4 or 5.')
         if width < 6 or width % 6:
-            raise UserError(f'width={width}: expected a multiple of 6')
+            raise UserError(f'width={width} is not a multiple of 6.')
         self.out_indices = check_out_indices(
             (num_blocks - 1,) if out_indices is None else out_indices, num_blocks
         )
         self.frozen_stages = check_frozen_stages(frozen_stages, self.out_indices[-1] + 1)
 
-        # those of the network, built or not
+        # whether built or not
         self.all_stages = [f'block{index + 1}' for index in range(num_blocks)]
         self.stages = self.all_stages[: self.out_indices[-1] + 1]
         in_channels = 3
@@ -106,19 +104,19 @@ class NIN(BaseModule):
         freeze(getattr(self, name) for name in self.stages[: max(self.frozen_stages, 0)])
 
     def train(self, mode: bool = True) -> 'NIN':
-        """Set the mode, except for the frozen blocks, which stay in eval mode."""
+        """Set the mode of all blocks but the frozen ones, which stay in eval mode."""
         super().train(mode)
         self._freeze()
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Give the maps of the chosen blocks.
+        """Return the feature maps of the selected blocks.
 
         Args:
-            x (Tensor): (N, 3, H, W).
+            x: (N, 3, H, W).
 
         Returns:
-            tuple[Tensor, ...]: Maps (N, C, H', W'), in the order of the blocks.
+            Maps (N, C, H', W'), in the order of the blocks.
         """
         outs = []
         for index, name in enumerate(self.stages):

@@ -8,31 +8,42 @@ from mmrot.registry import MODELS
 
 @MODELS.register_module()
 class AlexNetProbe(BaseModule):
-    """AlexNet's own layers behind a stage, and a linear layer (Table 4).
+    """The layers of AlexNet after a frozen stage, and a linear classifier (Table 4).
 
     The protocol of Noroozi and Favaro (2016), with batch norm and without
-    dropout: behind conv4 it trains conv5, fc6, fc7 and the classifier.
+    dropout: after conv4, for example, conv5, fc6, fc7 and the classifier are
+    trained.
 
     Args:
-        behind (str): The frozen stage, ``'conv1'`` to ``'fc6'``.
-        num_classes (int): Number of classes.
-        init_cfg (dict, optional): Initialisation.
+        after: Frozen stage, ``'conv1'`` to ``'fc6'``.
+        num_classes: Number of classes.
+        init_cfg: Initialisation; Kaiming by default.
+        behind: Name of ``after`` in configs of mmrot 0.1.0.
 
     Raises:
-        UserError: If there is no such stage, or nothing behind it.
+        UserError: If AlexNet has no such stage or no layers after it.
     """
 
-    def __init__(self, behind: str, num_classes: int, init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        after: str | None = None,
+        *,
+        num_classes: int,
+        init_cfg: dict | None = None,
+        behind: str | None = None,
+    ) -> None:
         super().__init__(init_cfg or dict(type='Kaiming', layer=['Conv2d', 'Linear']))
-        if behind not in AlexNet.STAGES[:-1]:
-            raise UserError(f'behind={behind!r}: expected one of {", ".join(AlexNet.STAGES[:-1])}')
-        self.stages = AlexNet.STAGES[AlexNet.STAGES.index(behind) + 1 :]
+        if after is None:
+            after = behind
+        if after not in AlexNet.STAGES[:-1]:
+            raise UserError(f'after={after!r} is not one of {", ".join(AlexNet.STAGES[:-1])}.')
+        self.stages = AlexNet.STAGES[AlexNet.STAGES.index(after) + 1 :]
         for name in self.stages:
             self.add_module(name, alexnet_stage(name, dict(type='BN')))
         self.fc = nn.Linear(4096, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify what the stage gave: logits (N, num_classes)."""
+        """Compute the logits (N, num_classes) from the output of the stage."""
         for name in self.stages:
             if name == 'fc6':
                 x = x.flatten(1)  # (N, 9216)

@@ -16,15 +16,14 @@ class LayerProbes(BaseModule):
 
     A head for mmpretrain's ``ImageClassifier``: one forward pass of the backbone
     serves all probes (Tables 1, 4, 5 and 6 of the paper). The probes share
-    nothing, so each learns what it would learn alone. Freezing is the
-    backbone's own ``frozen_stages``.
+    nothing, so each learns what it would learn alone. The backbone is frozen by
+    its own ``frozen_stages``.
 
     Args:
-        probes (dict[str, dict]): Name of the stage → config of its probe, in the
-            order of the backbone's outputs. The names are the ones under which
-            losses and accuracies are reported.
-        num_classes (int): Number of classes, handed to every probe.
-        init_cfg (dict, optional): Initialisation.
+        probes: Probe configs by name of the stage, in the order of the backbone's
+            outputs. Losses and accuracies are reported under these names.
+        num_classes: Number of classes, passed to every probe.
+        init_cfg: Initialisation.
     """
 
     def __init__(
@@ -39,21 +38,21 @@ class LayerProbes(BaseModule):
         )
 
     def forward(self, feats: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Classify every stage.
+        """Compute the logits of every probe.
 
         Args:
-            feats (Sequence[Tensor]): One output of the backbone per probe.
+            feats: One output of the backbone per probe.
 
         Returns:
-            dict[str, Tensor]: Name of the stage → logits (N, num_classes).
+            Logits (N, num_classes) by name of the stage.
 
         Raises:
             UserError: If there are more or fewer outputs than probes.
         """
         if len(feats) != len(self.probes):
             raise UserError(
-                f'the backbone gives {len(feats)} outputs: expected {len(self.probes)}, one for '
-                f'each probe of {", ".join(self.probes)}; set its out_indices'
+                f'the backbone returned {len(feats)} outputs for {len(self.probes)} probes '
+                f'({", ".join(self.probes)}). Set its out_indices.'
             )
         return {
             name: probe(feat)
@@ -63,16 +62,16 @@ class LayerProbes(BaseModule):
     def loss(
         self, feats: Sequence[Tensor], data_samples: list[DataSample], **kwargs
     ) -> dict[str, Tensor]:
-        """Give each probe's loss and its accuracy on the batch.
+        """Compute the loss of each probe and its accuracy on the batch.
 
         Args:
-            feats (Sequence[Tensor]): One output of the backbone per probe.
-            data_samples (list[DataSample]): N samples with ``gt_label``.
-            **kwargs: Nothing that is used; ``ImageClassifier`` may pass some.
+            feats: One output of the backbone per probe.
+            data_samples: N samples with ``gt_label``.
+            **kwargs: Not used; ``ImageClassifier`` may pass some.
 
         Returns:
-            dict[str, Tensor]: ``<stage>.loss`` and ``<stage>.accuracy``, the
-            latter in percent. mmengine trains on the sum of the losses.
+            ``<stage>.loss``, and ``<stage>.accuracy`` in percent. mmengine
+            minimises the sum of the losses.
         """
         target = torch.cat([sample.gt_label for sample in data_samples])  # (N,)
         losses = {}
@@ -85,16 +84,16 @@ class LayerProbes(BaseModule):
     def predict(
         self, feats: Sequence[Tensor], data_samples: list[DataSample] | None = None, **kwargs
     ) -> list[DataSample]:
-        """Predict with every probe.
+        """Predict class probabilities with every probe.
 
         Args:
-            feats (Sequence[Tensor]): One output of the backbone per probe.
-            data_samples (list[DataSample], optional): N samples.
-            **kwargs: Nothing that is used; ``ImageClassifier`` may pass some.
+            feats: One output of the backbone per probe.
+            data_samples: N samples; new ones by default.
+            **kwargs: Not used; ``ImageClassifier`` may pass some.
 
         Returns:
-            list[DataSample]: N samples, with ``layer_scores``, a dict of the
-            probabilities (num_classes,) that each stage's probe gives.
+            N samples with ``layer_scores``, the probabilities (num_classes,) by
+            name of the stage.
         """
         scores = {name: logits.float().softmax(1) for name, logits in self(feats).items()}
         if data_samples is None:

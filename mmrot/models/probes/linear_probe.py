@@ -9,23 +9,23 @@ _POOLS = {'max': nn.AdaptiveMaxPool2d, 'avg': nn.AdaptiveAvgPool2d}
 
 @MODELS.register_module()
 class LinearProbe(BaseModule):
-    """Pool, batch norm without affine parameters, linear (Tables 5 and 6).
+    """Pooling, batch norm without affine parameters, linear classifier (Tables 5 and 6).
 
     The protocol of Zhang et al. (2016), with the layers of the authors'
     released code: AlexNet's maps are adaptively max pooled to 12, 7, 5, 6 and 6
     for conv1 to conv5, about 9,000 elements each.
 
     Args:
-        in_channels (int): Channels C of the map.
-        num_classes (int): Number of classes.
-        pool_size (int): Side P of the pooled map.
-        pool (str): ``'max'`` or ``'avg'``.
-        with_bn (bool): Whether to normalise in between. MoCo's protocol for
-            averaged maps does not.
-        init_cfg (dict, optional): Initialisation.
+        in_channels: Channels C of the map.
+        num_classes: Number of classes.
+        pool_size: Side P of the pooled map.
+        pool: ``'max'`` or ``'avg'``.
+        with_bn: Whether to normalise after pooling. MoCo's protocol for averaged
+            maps does not.
+        init_cfg: Initialisation; N(0, 0.01²) by default.
 
     Raises:
-        UserError: If ``pool`` is neither.
+        UserError: If ``pool`` is unknown.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class LinearProbe(BaseModule):
     ) -> None:
         super().__init__(init_cfg or dict(type='Normal', layer='Linear', std=0.01))
         if pool not in _POOLS:
-            raise UserError(f'pool={pool!r}: expected max or avg')
+            raise UserError(f"pool={pool!r} is not 'max' or 'avg'.")
         self.pool = _POOLS[pool](pool_size)
         self.bn = nn.BatchNorm2d(in_channels, affine=False) if with_bn else nn.Identity()
         self.fc = nn.Linear(in_channels * pool_size**2, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify maps (N, C, H, W): logits (N, num_classes)."""
+        """Compute the logits (N, num_classes) of maps (N, C, H, W)."""
         return self.fc(self.bn(self.pool(x)).flatten(1))

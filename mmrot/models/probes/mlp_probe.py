@@ -11,14 +11,14 @@ from mmrot.registry import MODELS
 class MLPProbe(BaseModule):
     """Fully connected layers on the flattened map (Tables 1 to 3, "non-linear").
 
-    Each hidden layer is followed by batch norm and ReLU; the paper's have 200
-    channels, two of them.
+    Each hidden layer is followed by batch norm and ReLU. The paper uses two
+    hidden layers of 200 channels.
 
     Args:
-        in_features (int): Elements D of the flattened map.
-        num_classes (int): Number of classes.
-        hidden (Sequence[int]): Widths of the hidden layers.
-        init_cfg (dict, optional): Initialisation.
+        in_features: Elements D of the flattened map.
+        num_classes: Number of classes.
+        hidden: Widths of the hidden layers.
+        init_cfg: Initialisation; Kaiming by default.
     """
 
     def __init__(
@@ -38,5 +38,5 @@ class MLPProbe(BaseModule):
         self.fc = nn.Linear(in_features, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify maps (N, C, H, W) with C·H·W = D: logits (N, num_classes)."""
+        """Compute the logits (N, num_classes) of maps (N, C, H, W) with C·H·W = D."""
         return self.fc(self.hidden(x.flatten(1)))

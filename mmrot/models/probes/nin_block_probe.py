@@ -7,15 +7,15 @@ from mmrot.registry import MODELS
 
 @MODELS.register_module()
 class NINBlockProbe(BaseModule):
-    """The third block of a NIN, average pooling and a linear layer (Table 3, "conv").
+    """The third block of a NIN, average pooling, linear classifier (Table 3, "conv").
 
-    On block 2 of a RotNet it makes the network of the supervised NIN.
+    After block 2 of a RotNet it completes the architecture of the supervised NIN.
 
     Args:
-        in_channels (int): Channels C of the map.
-        num_classes (int): Number of classes.
-        width (int): Channels of the three layers.
-        init_cfg (dict, optional): Initialisation.
+        in_channels: Channels C of the map.
+        num_classes: Number of classes.
+        width: Channels of the three layers.
+        init_cfg: Initialisation; Kaiming by default.
     """
 
     def __init__(
@@ -30,5 +30,5 @@ class NINBlockProbe(BaseModule):
         self.fc = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify maps (N, C, H, W): logits (N, num_classes)."""
+        """Compute the logits (N, num_classes) of maps (N, C, H, W)."""
         return self.fc(self.block(x).mean((2, 3)))

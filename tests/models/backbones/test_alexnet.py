@@ -17,7 +17,7 @@ def expected_parameters(stages: int) -> int:
     return sum(counts[:stages])
 
 
-def test_maps_at_224():
+def test_alexnet_has_published_map_sizes_and_parameters():
     net = AlexNet(out_indices=range(8)).eval()
     shapes = [tuple(out.shape[1:]) for out in net(torch.rand(1, 3, 224, 224))]
     assert shapes == [
@@ -34,13 +34,13 @@ def test_maps_at_224():
 
 
 @pytest.mark.parametrize('last', [0, 4, 5])
-def test_nothing_is_built_behind_the_last_stage(last):
+def test_alexnet_builds_nothing_after_the_last_stage(last):
     net = AlexNet(out_indices=(last,))
     assert [name for name, _ in net.named_children()] == list(AlexNet.STAGES[: last + 1])
     assert sum(p.numel() for p in net.parameters()) == expected_parameters(last + 1)
 
 
-def test_a_shorter_network_is_the_start_of_a_longer_one():
+def test_alexnet_prefix_computes_the_same_map():
     long, short = AlexNet(out_indices=(2, 5)).eval(), AlexNet(out_indices=(2,)).eval()
     missing = short.load_state_dict(long.state_dict(), strict=False).missing_keys
     assert missing == []
@@ -48,7 +48,7 @@ def test_a_shorter_network_is_the_start_of_a_longer_one():
     assert torch.equal(short(image)[0], long(image)[0])
 
 
-def test_no_groups_no_dropout_no_response_norm():
+def test_alexnet_has_no_groups_dropout_or_response_norm():
     net = AlexNet()
     assert all(m.groups == 1 for m in net.modules() if isinstance(m, nn.Conv2d))
     kinds = {type(m).__name__ for m in net.modules()}
@@ -64,7 +64,7 @@ def test_no_groups_no_dropout_no_response_norm():
     }
 
 
-def test_without_norm_every_layer_has_a_bias():
+def test_alexnet_without_norm_has_biases():
     net = AlexNet(norm_cfg=None)
     layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(layers) == 7
@@ -72,7 +72,7 @@ def test_without_norm_every_layer_has_a_bias():
     assert not [m for m in net.modules() if 'BatchNorm' in type(m).__name__]
 
 
-def test_frozen_stages_keep_weights_and_statistics():
+def test_alexnet_frozen_stages_keep_weights_and_statistics():
     net = AlexNet(out_indices=(4,), frozen_stages=3)
     net.train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -86,26 +86,28 @@ def test_frozen_stages_keep_weights_and_statistics():
             assert torch.equal(value, before[name]) == frozen, name
 
 
-def test_fc6_wants_224():
-    with pytest.raises(ValueError, match=r'pool5 of size \(7, 7\): fc6 expects \(6, 6\)'):
+def test_alexnet_fc6_rejects_other_sizes_than_224():
+    with pytest.raises(
+        ValueError, match=r'pool5 of size \(7, 7\) does not fit fc6, which requires \(6, 6\)'
+    ):
         AlexNet(out_indices=(6,)).eval()(torch.rand(1, 3, 256, 256))
 
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(out_indices=(8,)), r'out_indices=\(8,\): expected indices from 0 to 7'),
-        (dict(out_indices=(2,), frozen_stages=4), r'frozen_stages=4: expected -1 \(none\) to 3'),
+        (dict(out_indices=(8,)), r'out_indices=\(8,\) are not between 0 and 7'),
+        (dict(out_indices=(2,), frozen_stages=4), r'frozen_stages=4 is not between -1 and 3'),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_alexnet_rejects_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         AlexNet(**arguments)
 
 
 @torch.no_grad()
-def test_fully_convolutional_at_224():
-    """Without padding, its one position is fc7 of the network it comes from."""
+def test_convolutional_alexnet_equals_fc7_on_every_window():
+    """Without padding, each output is fc7 of the linear form on a 224×224 window."""
     torch.manual_seed(0)
     net = AlexNet(norm_cfg=None)
     net.init_weights()
@@ -124,21 +126,21 @@ def test_fully_convolutional_at_224():
 
 
 @torch.no_grad()
-def test_an_image_that_is_shifted_by_32_shifts_the_map_by_one():
+def test_convolutional_alexnet_shift_by_32_pixels_shifts_the_map_by_one():
     torch.manual_seed(0)
     net = AlexNet(norm_cfg=None, convolutional=True, padding=96).eval()
     image = torch.randn(1, 3, 512, 512)
     before, after = net(image)[0], net(image.roll((32, 32), (2, 3)))[0]
     assert before.shape == (1, 4096, 16, 16)
-    # positions that see neither the border nor what went around it
+    # positions whose receptive field excludes the border
     torch.testing.assert_close(after[:, :, 8:10, 8:10], before[:, :, 7:9, 7:9])
     assert not torch.allclose(after[:, :, 8:10, 8:10], before[:, :, 8:10, 8:10])
 
 
 @torch.no_grad()
 @pytest.mark.parametrize('corner', [(352, 320), (371, 333)])
-def test_input_and_output_align(corner):
-    """Averages of a bright square, upsampled, have their middle where it has its own."""
+def test_convolutional_alexnet_output_is_aligned_with_the_input(corner):
+    """The centroid of the upsampled average of a bright square is that of the square."""
     net = AlexNet(norm_cfg=None, convolutional=True, padding=96).eval()
     for name, parameter in net.named_parameters():
         parameter.fill_(0 if name.endswith('bias') else 1 / parameter[0].numel())
@@ -149,12 +151,12 @@ def test_input_and_output_align(corner):
     assert scores.shape == (1, 1, 24, 24)
     scores = resize(scores, size=(768, 768), mode='bilinear', align_corners=False)[0, 0]
     scores /= scores.sum()
-    place = torch.arange(768.0)
-    assert (scores.sum(1) * place).sum() == pytest.approx(top + (side - 1) / 2, abs=1)
-    assert (scores.sum(0) * place).sum() == pytest.approx(left + (side - 1) / 2, abs=1)
+    position = torch.arange(768.0)
+    assert (scores.sum(1) * position).sum() == pytest.approx(top + (side - 1) / 2, abs=1)
+    assert (scores.sum(0) * position).sum() == pytest.approx(left + (side - 1) / 2, abs=1)
 
 
-def test_both_forms_begin_alike():
+def test_alexnet_init_weights_is_the_same_in_both_forms():
     torch.manual_seed(0)
     fcs = []
     for convolutional in (False, True):

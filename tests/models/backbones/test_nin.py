@@ -19,7 +19,7 @@ def expected_parameters(num_blocks: int) -> int:
 
 
 @pytest.mark.parametrize('num_blocks', [3, 4, 5])
-def test_maps_and_parameters(num_blocks):
+def test_nin_has_published_map_sizes_and_parameters(num_blocks):
     net = NIN(num_blocks, out_indices=range(num_blocks))
     outs = net(torch.rand(2, 3, 32, 32))
     shapes = [tuple(out.shape) for out in outs]
@@ -28,21 +28,21 @@ def test_maps_and_parameters(num_blocks):
     assert sum(isinstance(m, nn.Conv2d) for m in net.modules()) == 3 * num_blocks
 
 
-def test_pools_are_max_then_average():
+def test_nin_pools_max_then_average():
     net = NIN(4)
     pools = {name: type(m) for name, m in net.named_modules() if 'Pool' in type(m).__name__}
     assert pools == {'block1.pool': nn.MaxPool2d, 'block2.pool': nn.AvgPool2d}
 
 
-def test_width():
+def test_nin_width_scales_all_blocks():
     outs = NIN(4, width=48, out_indices=(0, 1))(torch.rand(1, 3, 16, 16))
     assert [tuple(out.shape) for out in outs] == [(1, 24, 8, 8), (1, 48, 4, 4)]
 
 
-def test_out_indices_default_to_the_last_block_and_agree():
+def test_nin_out_indices_select_blocks_of_the_same_network():
     net, both, short = NIN(4, 12).eval(), NIN(4, 12, (1, 3)).eval(), NIN(4, 12, (1,)).eval()
     both.load_state_dict(net.state_dict())
-    # what lies behind the last block asked for is not built
+    # blocks after the last selected one are not built
     assert short.load_state_dict(net.state_dict(), strict=False).missing_keys == []
     assert [name for name, _ in short.named_children()] == ['block1', 'block2']
     image = torch.rand(1, 3, 32, 32)
@@ -51,14 +51,14 @@ def test_out_indices_default_to_the_last_block_and_agree():
     assert torch.equal(short(image)[0], second)
 
 
-def test_without_norm_convolutions_have_a_bias():
+def test_nin_without_norm_has_biases():
     net = NIN(3, width=6, norm_cfg=None)
     assert not [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
     assert all(m.bias is not None for m in net.modules() if isinstance(m, nn.Conv2d))
     assert all(m.bias is None for m in NIN(3, width=6).modules() if isinstance(m, nn.Conv2d))
 
 
-def test_frozen_blocks_keep_weights_and_statistics():
+def test_nin_frozen_blocks_keep_weights_and_statistics():
     net = NIN(4, width=12, frozen_stages=2)
     net.train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -73,7 +73,7 @@ def test_frozen_blocks_keep_weights_and_statistics():
     assert net.block3.training
 
 
-def test_initialisation_is_he_over_the_fan_out():
+def test_nin_init_weights_is_kaiming_over_the_fan_out():
     net = NIN(4)
     torch.manual_seed(0)
     net.init_weights()
@@ -84,15 +84,15 @@ def test_initialisation_is_he_over_the_fan_out():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(num_blocks=2), 'num_blocks=2: expected 3, 4 or 5'),
-        (dict(width=100), 'width=100: expected a multiple of 6'),
-        (dict(out_indices=(4,)), r'out_indices=\(4,\): expected indices from 0 to 3'),
-        (dict(out_indices=(-1,)), r'out_indices=\(-1,\): expected indices from 0'),
-        (dict(out_indices=(2, 1)), r'out_indices=\(2, 1\): expected one or more increasing'),
-        (dict(out_indices=()), r'out_indices=\(\): expected one or more'),
-        (dict(frozen_stages=5), r'frozen_stages=5: expected -1 \(none\) to 4'),
+        (dict(num_blocks=2), 'num_blocks=2 is not 3, 4 or 5'),
+        (dict(width=100), 'width=100 is not a multiple of 6'),
+        (dict(out_indices=(4,)), r'out_indices=\(4,\) are not between 0 and 3'),
+        (dict(out_indices=(-1,)), r'out_indices=\(-1,\) are not between 0'),
+        (dict(out_indices=(2, 1)), r'out_indices=\(2, 1\) are not one or more increasing'),
+        (dict(out_indices=()), r'out_indices=\(\) are not one or more'),
+        (dict(frozen_stages=5), r'frozen_stages=5 is not between -1 and 4'),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_nin_rejects_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         NIN(**arguments)

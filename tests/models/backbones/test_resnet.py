@@ -5,12 +5,12 @@ from mmpretrain.models import ResNet as MMPretrainResNet
 from mmrot.models import ResNet
 
 
-def test_stem_and_the_stages_of_mmpretrain():
+def test_resnet_returns_the_stem_and_the_stages_of_mmpretrain():
     theirs = MMPretrainResNet(18, out_indices=(0, 1, 2, 3))
     ours = ResNet(18)
     theirs.eval()
     ours.eval()
-    ours.load_state_dict(theirs.state_dict())  # the same names and shapes
+    ours.load_state_dict(theirs.state_dict())
     images = torch.rand(2, 3, 64, 64)
     stem, *stages = ours(images)
     expected = torch.relu(theirs.norm1(theirs.conv1(images)))
@@ -20,7 +20,7 @@ def test_stem_and_the_stages_of_mmpretrain():
         torch.testing.assert_close(stage, expected)
 
 
-def test_chosen_maps_and_freezing():
+def test_resnet_returns_selected_maps_and_freezes():
     net = ResNet(18, out_indices=(0, 4), frozen_stages=4)
     net.train()
     outs = net(torch.rand(1, 3, 64, 64))
@@ -31,6 +31,6 @@ def test_chosen_maps_and_freezing():
 
 
 @pytest.mark.parametrize('indices', [(), (0,), (5,), (2, 1), (-1, 2)])
-def test_bad_indices(indices):
-    with pytest.raises(ValueError, match=r'out_indices=.*expected increasing indices from 0'):
+def test_resnet_rejects_invalid_out_indices(indices):
+    with pytest.raises(ValueError, match=r'out_indices=.*are not increasing indices from 0'):
         ResNet(18, out_indices=indices)

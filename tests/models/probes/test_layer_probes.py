@@ -44,7 +44,7 @@ def classifier(frozen_stages: int = 3) -> nn.Module:
     return model
 
 
-def test_pooled_sizes_of_alexnet_at_224():
+def test_linear_probe_pools_alexnet_to_published_sizes():
     feats = AlexNet(out_indices=range(5)).eval()(torch.rand(1, 3, 224, 224))
     sizes = []
     for (name, pool), feat in zip(ALEXNET_POOLS.items(), feats, strict=True):
@@ -55,7 +55,7 @@ def test_pooled_sizes_of_alexnet_at_224():
     assert sizes == [9216, 9408, 9600, 9216, 9216]
 
 
-def test_linear_probe_by_hand():
+def test_linear_probe_normalises_pooled_maxima():
     probe = LinearProbe(1, 1, pool_size=1).train()
     probe.fc.weight.data.fill_(2.0)
     probe.fc.bias.data.fill_(1.0)
@@ -64,11 +64,11 @@ def test_linear_probe_by_hand():
     assert not list(probe.bn.parameters())
     average = LinearProbe(1, 1, pool_size=1, pool='avg').pool(maps)
     assert average.flatten().tolist() == [1.5, 2.0]
-    with pytest.raises(ValueError, match="pool='mean': expected max or avg"):
+    with pytest.raises(ValueError, match="pool='mean' is not 'max' or 'avg'"):
         LinearProbe(1, 1, 1, pool='mean')
 
 
-def test_layers_of_the_other_probes():
+def test_mlp_and_nin_block_probes_have_published_layers():
     mlp = MLPProbe(192 * 8 * 8, 10)
     kinds = [type(m).__name__ for m in mlp.modules() if not list(m.children())]
     assert kinds == ['Linear', 'BatchNorm1d', 'ReLU'] * 2 + ['Linear']
@@ -80,21 +80,23 @@ def test_layers_of_the_other_probes():
 
 
 @pytest.mark.parametrize(
-    ('behind', 'channels', 'trained'),
+    ('after', 'channels', 'trained'),
     [
         ('conv4', 256, ['conv5', 'pool5', 'fc6', 'fc7', 'fc']),
         ('conv5', 256, ['pool5', 'fc6', 'fc7', 'fc']),
     ],
 )
-def test_alexnets_own_layers(behind, channels, trained):
-    probe = AlexNetProbe(behind, 10).eval()
+def test_alexnet_probe_has_the_layers_after_a_stage(after, channels, trained):
+    probe = AlexNetProbe(after, num_classes=10).eval()
     assert [name for name, _ in probe.named_children()] == trained
     assert probe(torch.rand(1, channels, 13, 13)).shape == (1, 10)
+    old = AlexNetProbe(behind=after, num_classes=10)
+    assert old.state_dict().keys() == probe.state_dict().keys()
 
 
-def test_alexnet_probe_needs_something_behind():
-    with pytest.raises(ValueError, match=r"behind='fc7': expected one of conv1, .*, fc6"):
-        AlexNetProbe('fc7', 10)
+def test_alexnet_probe_rejects_the_last_stage():
+    with pytest.raises(ValueError, match=r"after='fc7' is not one of conv1, .*, fc6"):
+        AlexNetProbe('fc7', num_classes=10)
 
 
 def test_joint_loss_is_the_sum_of_separate_ones():
@@ -135,7 +137,7 @@ def test_probes_train_as_they_would_alone():
             torch.testing.assert_close(trained.state_dict()[key], value, msg=f'{name}.{key}')
 
 
-def test_frozen_means_frozen_and_every_probe_trains():
+def test_layer_probes_train_and_the_frozen_backbone_does_not():
     model = classifier()
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -169,7 +171,7 @@ def test_separable_features_reach_100_percent():
     assert (losses['a.accuracy'], losses['b.accuracy']) == (100, 100)
 
 
-def test_predict_gives_probabilities_per_stage():
+def test_layer_probes_predict_returns_probabilities_per_stage():
     model = classifier().eval()
     images = torch.rand(2, 3, 16, 16)
     predictions = model(images, samples([0, 1]), mode='predict')
@@ -180,9 +182,7 @@ def test_predict_gives_probabilities_per_stage():
             torch.testing.assert_close(score, logits[name][index].softmax(0))
 
 
-def test_outputs_and_probes_must_match():
+def test_layer_probes_reject_another_number_of_outputs():
     model = classifier()
-    with pytest.raises(
-        ValueError, match='gives 2 outputs: expected 3, one for each probe of conv1'
-    ):
+    with pytest.raises(ValueError, match=r'returned 2 outputs for 3 probes \(conv1, '):
         model.head(model.backbone(torch.rand(1, 3, 16, 16))[:2])
