@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Compute selective search proposals of a VOC data set for Fast R-CNN."""
+"""Compute selective search proposals on a VOC dataset for Fast R-CNN."""
 
 import argparse
 from pathlib import Path
@@ -12,9 +12,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', help='folder of one year, such as data/VOCdevkit/VOC2007')
     parser.add_argument('split', help='name of a list in ImageSets/Main, such as trainval')
-    parser.add_argument('out', help='file to write, NAME.pkl; a run that stopped goes on')
-    parser.add_argument('--workers', type=int, default=4, help='processes (default 4)')
-    parser.add_argument('--most', type=int, default=2000, help='boxes of an image (default 2000)')
+    parser.add_argument('out', help='file to write, NAME.pkl; an interrupted run resumes')
+    parser.add_argument('--workers', type=int, default=4, help='number of processes (default 4)')
+    parser.add_argument(
+        '--most', type=int, default=2000, help='maximum number of boxes per image (default 2000)'
+    )
     with one_line_errors():
         args = parser.parse_args()
         root = Path(args.root)

@@ -9,21 +9,26 @@ from mmrot.registry import DATASETS
 
 @DATASETS.register_module()
 class Digits(BaseDataset):
-    """scikit-learn's 1,797 scanned digits: real data that needs no download.
+    """scikit-learn's 1,797 scanned digits, which need no download.
 
     `Optical Recognition of Handwritten Digits
-    <https://archive.ics.uci.edu/dataset/80>`_, 8×8 pixels of 17 gray levels,
-    enlarged bilinearly and given three equal channels.
+    <https://archive.ics.uci.edu/dataset/80>`_: 8×8 pixels of 17 grey levels,
+    enlarged bilinearly and repeated in three channels.
 
     Args:
-        split (str): ``'test'`` is every 6th digit (300), ``'train'`` the others
+        split: ``'test'`` for every 6th digit (300), ``'train'`` for the others
             (1,497).
-        size (int): Side of the enlarged images, at least 8.
-        **kwargs: ``pipeline`` and the other arguments of mmpretrain's
+        size: Side of the enlarged images in pixels, at least 8.
+        **kwargs: ``pipeline`` and other arguments of mmpretrain's
             ``BaseDataset``.
 
     Raises:
-        UserError: If the split is unknown or the size below 8.
+        UserError: If the split is unknown or the size is below 8.
+
+    Example:
+        >>> from mmrot.datasets import Digits
+        >>> len(Digits('test'))
+        300
     """
 
     METAINFO = dict(classes=tuple('0123456789'))
@@ -31,15 +36,15 @@ class Digits(BaseDataset):
 
     def __init__(self, split: str = 'train', size: int = 16, **kwargs) -> None:
         if split not in ('train', 'test'):
-            raise UserError(f'split={split!r}: expected train or test')
+            raise UserError(f"split={split!r} is not 'train' or 'test'.")
         if size < 8:
-            raise UserError(f'size={size}: expected 8 or more')
+            raise UserError(f'size={size} is below 8.')
         self.split = split
         self.size = size
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Give ``img`` (size, size, 3) uint8 and ``gt_label`` of each digit."""
+        """Return ``img`` (size, size, 3) uint8 and ``gt_label`` of each digit."""
         digits = load_digits()
         data = []
         for index, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):

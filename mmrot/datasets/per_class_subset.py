@@ -10,22 +10,21 @@ from mmrot.registry import DATASETS
 class PerClassSubset(Dataset):
     """K labelled images of each class, repeated to a given epoch length.
 
-    For the semi-supervised runs of figure 5b, where every epoch draws 50,000
-    samples with repetition from the subset, whatever K is. The choice depends
-    on the data set and the seed alone, so that every process makes the same.
+    For the semi-supervised experiments of figure 5b, where an epoch is 50,000
+    samples of the subset for any K. The choice depends only on the dataset and
+    the seed, so all processes make the same one.
 
     Args:
-        dataset (dict | BaseDataset): Any mmengine data set whose samples have a
-            ``gt_label``.
-        num_per_class (int): K.
-        seed (int, optional): Seed of the choice. None takes the first K.
-        epoch_length (int, optional): Samples in an epoch, at least the size of
-            the subset, which is the default. The classes take turns, so that
-            they share an epoch evenly.
+        dataset: Dataset of mmengine whose samples have a ``gt_label``, or its
+            config.
+        num_per_class: Number K of images per class.
+        seed: Random seed of the choice; the first K images by default.
+        epoch_length: Samples per epoch, at least the size of the subset, which is
+            the default. Classes alternate, so that an epoch is balanced.
 
     Raises:
-        UserError: If K is not a whole number above 0, a class has fewer images,
-            or the epoch is too short; names it.
+        UserError: If K is not a positive integer, a class has fewer images, or
+            the epoch is shorter than the subset.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class PerClassSubset(Dataset):
         epoch_length: int | None = None,
     ) -> None:
         if not isinstance(num_per_class, int) or num_per_class < 1:
-            raise UserError(f'num_per_class={num_per_class}: expected a whole number, 1 or more')
+            raise UserError(f'num_per_class={num_per_class} is not a positive integer.')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.dataset.full_init()
         self.metainfo = self.dataset.metainfo
@@ -50,22 +49,22 @@ class PerClassSubset(Dataset):
             indices = np.flatnonzero(labels == label)
             if len(indices) < num_per_class:
                 raise UserError(
-                    f'num_per_class={num_per_class}: class {names.get(label, label)} has '
-                    f'{len(indices)} images'
+                    f'num_per_class={num_per_class}, but class {names.get(label, label)} has '
+                    f'{len(indices)} images.'
                 )
             if rng is not None:
                 indices = rng.permutation(indices)
             chosen.append(np.sort(indices[:num_per_class]))
-        self.indices = np.stack(chosen, axis=1).ravel()  # (K*C,), the classes in turn
+        self.indices = np.stack(chosen, axis=1).ravel()  # (K*C,), classes alternate
         self.epoch_length = len(self.indices) if epoch_length is None else epoch_length
         if self.epoch_length < len(self.indices):
             raise UserError(
-                f'epoch_length={epoch_length}: expected at least the {len(self.indices)} images '
-                'of the subset'
+                f'epoch_length={epoch_length} is less than the {len(self.indices)} images of the '
+                'subset.'
             )
 
     def full_init(self) -> None:
-        """Do nothing; mmengine's wrappers call it. The data set is read already."""
+        """Do nothing. mmengine's wrappers call it; the dataset is already loaded."""
 
     def __len__(self) -> int:
         return self.epoch_length
@@ -74,10 +73,10 @@ class PerClassSubset(Dataset):
         return self.dataset[self._index(index)]
 
     def get_data_info(self, index: int) -> dict:
-        """Give the annotation of a sample, without running the pipeline."""
+        """Return the annotation of a sample without running the pipeline."""
         return self.dataset.get_data_info(self._index(index))
 
     def _index(self, index: int) -> int:
         if not 0 <= index < self.epoch_length:
-            raise IndexError(f'sample {index} of {self.epoch_length}')
+            raise IndexError(f'index {index} is out of range for {self.epoch_length} samples')
         return int(self.indices[index % len(self.indices)])

@@ -5,11 +5,11 @@ from sklearn.datasets import load_digits
 from mmrot.datasets import Digits
 
 
-def test_splits_are_disjoint_and_complete():
+def test_digits_splits_are_disjoint_and_complete():
     train, test = Digits('train', size=8), Digits('test', size=8)
     assert (len(train), len(test)) == (1497, 300)
     digits = load_digits()
-    first = test.get_data_info(1)  # the 6th digit, unenlarged
+    first = test.get_data_info(1)  # the 6th digit at its own size
     np.testing.assert_array_equal(
         first['img'][..., 0], np.round(digits.images[6] * 255 / 16).astype(np.uint8)
     )
@@ -18,7 +18,7 @@ def test_splits_are_disjoint_and_complete():
     np.testing.assert_array_equal(counts, np.bincount(digits.target))
 
 
-def test_enlarged_to_three_equal_channels():
+def test_digits_are_enlarged_to_three_equal_channels():
     info = Digits('test', size=20).get_data_info(0)
     assert info['img'].shape == (20, 20, 3)
     assert info['img'].dtype == np.uint8
@@ -28,8 +28,11 @@ def test_enlarged_to_three_equal_channels():
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
-    [(dict(split='val'), "split='val': expected train or test"), (dict(size=4), 'size=4')],
+    [
+        (dict(split='val'), "split='val' is not 'train' or 'test'"),
+        (dict(size=4), 'size=4 is below 8'),
+    ],
 )
-def test_bad_arguments(arguments, message):
+def test_digits_reject_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         Digits(**arguments)

@@ -9,22 +9,23 @@ from mmrot.rotation import QUARTER_TURNS, check_angles, rotated_copies
 
 @TRANSFORMS.register_module()
 class RotatedCopies(BaseTransform):
-    """Replace the image by its rotated copies, in the pipeline.
+    """Replace an image in the pipeline by its rotated copies.
 
-    Training does not need it: :class:`mmrot.models.RotationDataPreprocessor`
-    makes the same copies on the device, so that workers and bus carry one copy
-    instead of K. It is there to look at the copies and to feed them to another
-    model. It goes right before ``PackInputs``, with ``default_collate``.
+    Training does not need this transform:
+    :class:`mmrot.models.RotationDataPreprocessor` makes the same copies on the
+    device, so that workers and bus carry one copy instead of K. Use it to inspect
+    the copies or to feed them to another model, directly before ``PackInputs``
+    and with ``default_collate``.
 
-    **Required keys:** ``img`` (H, W, C), square when a quarter turn is asked for.
+    **Required keys:** ``img`` (H, W, C), square unless all angles are 0 or 180.
 
     **Modified keys:** ``img``, a list of K arrays (H, W, C) of the same dtype.
 
     Args:
-        angles (Sequence[int]): The angle set in degrees counter-clockwise.
+        angles: Angle set in degrees counter-clockwise.
 
     Raises:
-        UserError: If the angle set is not valid, or the image not square.
+        UserError: If the angle set is invalid.
     """
 
     def __init__(self, angles: Sequence[int] = QUARTER_TURNS) -> None:

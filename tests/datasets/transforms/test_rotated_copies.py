@@ -9,7 +9,7 @@ from mmrot.datasets.transforms import RotatedCopies
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.float32])
-def test_values(dtype):
+def test_rotated_copies_equal_numpy_rot90(dtype):
     image = np.arange(3 * 3 * 3).reshape(3, 3, 3).astype(dtype)
     copies = RotatedCopies()(dict(img=image, gt_label=1))['img']
     assert len(copies) == 4
@@ -18,7 +18,7 @@ def test_values(dtype):
         assert copy.dtype == dtype
 
 
-def test_packs_and_collates_into_one_tensor_per_angle():
+def test_rotated_copies_collate_into_one_tensor_per_angle():
     pipeline = Compose(
         [
             TRANSFORMS.build(dict(type='mmrot.RotatedCopies', angles=(0, 180))),
@@ -32,15 +32,15 @@ def test_packs_and_collates_into_one_tensor_per_angle():
     assert len(batch['data_samples']) == 3
 
 
-def test_non_square():
+def test_rotated_copies_reject_non_square_images():
     with pytest.raises(ValueError, match='not square'):
         RotatedCopies()(dict(img=np.zeros((2, 3, 3), np.uint8)))
 
 
-def test_bad_angles():
+def test_rotated_copies_reject_invalid_angles():
     with pytest.raises(ValueError, match='angle 10 '):
         RotatedCopies((0, 10))
 
 
-def test_repr():
+def test_rotated_copies_repr_shows_angles():
     assert repr(RotatedCopies((0, 180))) == 'RotatedCopies(angles=(0, 180))'
