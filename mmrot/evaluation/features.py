@@ -1,4 +1,4 @@
-"""Features of a frozen backbone."""
+"""Extract features of a frozen backbone."""
 
 from collections.abc import Iterable
 
@@ -11,18 +11,18 @@ from torch import nn
 def extract_features(
     backbone: nn.Module, data_preprocessor: nn.Module, batches: Iterable[dict]
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Run a backbone over labelled images, in eval mode.
+    """Extract the features of labelled images in eval mode.
 
     Args:
-        backbone (nn.Module): Returns a tuple of maps (N, C, H, W) or vectors.
-        data_preprocessor (nn.Module): Turns a collated batch into
-            ``inputs`` (N, 3, H, W) and ``data_samples`` with ``gt_label``; it
-            must not rotate.
-        batches (Iterable[dict]): A dataloader.
+        backbone: Module that returns a tuple of maps (N, C, H, W) or vectors
+            (N, C).
+        data_preprocessor: Module that converts a collated batch to ``inputs``
+            (N, 3, H, W) and ``data_samples`` with ``gt_label``, without rotating.
+        batches: Dataloader.
 
     Returns:
-        tuple[list[np.ndarray], np.ndarray]: For each output of the backbone the
-        features (N, C), maps averaged over their positions, and the labels (N,).
+        Features (N, C) of each output of the backbone, with maps averaged over
+        their positions, and labels (N,).
     """
     training = backbone.training
     backbone.eval()

@@ -12,49 +12,46 @@ from mmrot.registry import METRICS
 class PerLayerAccuracy(BaseMetric):
     """Top-k accuracy of every probe of :class:`mmrot.LayerProbes`.
 
-    Reports, in percent, ``<stage>/top<k>``, and ``best/top1``, that of the best
-    stage, for ``save_best``; the log names the stage.
+    Reports ``<stage>/top<k>`` in percent and, for ``save_best``, ``best/top<k>``
+    of the best stage with the first k. The log names that stage.
 
     Args:
-        topk (Sequence[int]): The k to report.
-        per_class (bool): Whether to report ``<stage>/top<k>/<class>`` as well,
-            for the first k, the accuracy on the images of each class (Table 9).
-        collect_device (str): Where ranks gather results, ``'cpu'`` or ``'gpu'``.
+        topk: Values of k.
+        per_class: Whether to report ``<stage>/top<k>/<class>`` for the first k,
+            the accuracy on the images of each class (Table 9).
+        **kwargs: ``collect_device`` and ``prefix`` of mmengine's ``BaseMetric``.
     """
 
-    def __init__(
-        self, topk: Sequence[int] = (1,), per_class: bool = False, collect_device: str = 'cpu'
-    ) -> None:
-        super().__init__(collect_device)
+    def __init__(self, topk: Sequence[int] = (1,), per_class: bool = False, **kwargs) -> None:
+        super().__init__(**kwargs)
         self.topk = tuple(topk)
         self.per_class = per_class
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Note at which rank each probe has the true class.
+        """Record the rank of the true class for each probe.
 
         Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): One per image, with ``gt_label`` (1,)
-                and ``layer_scores`` from :meth:`mmrot.LayerProbes.predict`.
+            data_batch: Not used.
+            data_samples: One per image, with ``gt_label`` (1,) and
+                ``layer_scores`` from :meth:`mmrot.LayerProbes.predict`.
         """
         for sample in data_samples:
             label = int(sample['gt_label'])
-            ranks = {}
-            for name, score in sample['layer_scores'].items():
-                rank = score.argsort(descending=True).tolist().index(label)
-                # a probe that diverged recognises nothing
-                ranks[name] = len(score) if score.isnan().any() else rank
+            # scores that are not lower count as better, so that ties and NaN rank last
+            ranks = {
+                name: int((~(score < score[label])).sum()) - 1
+                for name, score in sample['layer_scores'].items()
+            }
             self.results.append((label, ranks))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Average over the images.
+        """Compute the accuracies over all images.
 
         Args:
-            results (list): For each image its true class, and stage → its rank
-                from 0.
+            results: True class and ranks from 0 by stage of each image.
 
         Returns:
-            dict[str, float]: Accuracies in percent.
+            Accuracies in percent.
         """
         metrics = {}
         labels = torch.tensor([label for label, _ in results])  # (N,)

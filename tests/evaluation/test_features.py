@@ -7,13 +7,13 @@ from mmrot.evaluation.features import extract_features
 
 
 class Outputs(nn.Module):
-    """Gives the image itself and its channel maxima."""
+    """Returns the image itself and its channel maxima."""
 
     def forward(self, x):
         return x, x.amax((2, 3))
 
 
-def test_averages_maps_and_keeps_the_order():
+def test_extract_features_averages_maps_and_keeps_order():
     images = torch.arange(3 * 16.0).reshape(3, 1, 4, 4)
     samples = [DataSample().set_gt_label(label) for label in (2, 0, 1)]
     batches = [

@@ -13,7 +13,7 @@ def sample(label: int, **orders: list[int]) -> dict:
     return dict(gt_label=torch.tensor([label]), layer_scores=scores)
 
 
-def test_by_hand():
+def test_per_layer_accuracy_reports_topk_and_best():
     metric = PerLayerAccuracy(topk=(1, 2))
     metric.process(None, [sample(0, conv1=[0, 1, 2, 3], conv2=[1, 0, 2, 3])])
     metric.process(None, [sample(3, conv1=[3, 1, 2, 0], conv2=[1, 2, 0, 3])])
@@ -29,8 +29,10 @@ def test_by_hand():
     )
 
 
-def test_a_probe_that_diverged_is_not_the_best():
-    broken = dict(gt_label=torch.tensor([0]), layer_scores={'a': torch.full((4,), float('nan'))})
-    metric = PerLayerAccuracy()
-    metric.process(None, [broken])
-    assert metric.evaluate(1)['a/top1'] == 0
+@pytest.mark.parametrize('value', [0.25, float('nan')])
+def test_per_layer_accuracy_ranks_ties_and_nan_last(value):
+    constant = dict(gt_label=torch.tensor([0]), layer_scores={'a': torch.full((4,), value)})
+    metric = PerLayerAccuracy(topk=(1, 3, 4))
+    metric.process(None, [constant])
+    metrics = metric.evaluate(1)
+    assert [metrics[f'a/top{k}'] for k in (1, 3, 4)] == [0, 0, 100]

@@ -5,12 +5,12 @@ from mmrot.evaluation import RotationAccuracy
 
 
 def sample(predicted: list[int], angles: tuple[int, ...]) -> dict:
-    """One image whose k-th copy is taken for class ``predicted[k]``."""
+    """One image whose k-th copy is predicted as class ``predicted[k]``."""
     k = len(angles)
     return dict(rotation_score=torch.eye(k)[predicted], angles=angles)
 
 
-def test_by_hand():
+def test_rotation_accuracy_averages_over_copies_and_angles():
     metric = RotationAccuracy()
     angles = (0, 90, 180, 270)
     metric.process(None, [sample([0, 1, 2, 3], angles), sample([0, 0, 0, 0], angles)])
@@ -26,7 +26,7 @@ def test_by_hand():
     )
 
 
-def test_names_follow_the_angle_set():
+def test_rotation_accuracy_names_follow_the_angle_set():
     metric = RotationAccuracy()
     metric.process(None, [sample([0, 0], (90, 270))])
     assert metric.evaluate(1) == {
@@ -36,8 +36,8 @@ def test_names_follow_the_angle_set():
     }
 
 
-def test_repeated_images_are_cut_off():
-    """What a distributed sampler adds to fill the last batch does not count."""
+def test_rotation_accuracy_drops_repeated_images():
+    """Images that a distributed sampler repeats to fill the last batch do not count."""
     metric = RotationAccuracy()
     metric.process(None, [sample([0, 1], (0, 180))] * 3 + [sample([1, 0], (0, 180))])
     assert metric.evaluate(3)['rotation/accuracy'] == 100.0

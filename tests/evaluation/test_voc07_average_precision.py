@@ -6,26 +6,26 @@ from mmrot.evaluation import VOC07AveragePrecision
 from mmrot.evaluation.voc07_average_precision import average_precision_11_points
 
 
-def test_by_hand():
+def test_average_precision_of_ranked_lists():
     # ranked: hit, miss, hit, miss, so precision 1 at recall 1/2 and 2/3 at recall 1
-    scores, truth = np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 0, 1, 0])
+    scores, labels = np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 0, 1, 0])
     # recalls 0 to 0.5 are six of the points
-    assert average_precision_11_points(scores, truth) == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)
+    assert average_precision_11_points(scores, labels) == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)
     # ranked: miss, hit
-    assert average_precision_11_points(-scores[:2], truth[:2]) == pytest.approx(1 / 2)
+    assert average_precision_11_points(-scores[:2], labels[:2]) == pytest.approx(1 / 2)
     # the best precision to the right counts: miss, hit, hit is 2/3 everywhere
     ranked = np.array([0.9, 0.8, 0.7])
     assert average_precision_11_points(ranked, np.array([0, 1, 1])) == pytest.approx(2 / 3)
 
 
-def test_recalls_that_are_tenths():
-    """0.3 of ten images is one of the points, whatever its last digit."""
-    scores, truth = -np.arange(10.0), np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0])
-    truth = np.concatenate([truth, np.ones(7, int)])
+def test_average_precision_includes_recalls_of_exact_tenths():
+    """3 of 10 positives reach the point 0.3 despite floating-point error."""
+    scores, labels = -np.arange(10.0), np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 0])
+    labels = np.concatenate([labels, np.ones(7, int)])
     scores = np.concatenate([scores, -np.arange(100.0, 107.0)])
     # precision 1 up to recall 0.3, then at best 10/17 at the end
     expected = (4 * 1 + 7 * 10 / 17) / 11
-    assert average_precision_11_points(scores, truth) == pytest.approx(expected)
+    assert average_precision_11_points(scores, labels) == pytest.approx(expected)
 
 
 def sample(scores: list[float], labels: list[int], difficult: list[int] | None = None) -> dict:
@@ -33,28 +33,28 @@ def sample(scores: list[float], labels: list[int], difficult: list[int] | None =
     return found if difficult is None else {**found, 'gt_label_difficult': difficult}
 
 
-def test_difficult_and_absent_classes():
+def test_voc07_ignores_difficult_and_absent_classes():
     metric = VOC07AveragePrecision()
     metric.process(
         None,
         [
             sample([0.9, 0.2, 0.1], [0], []),
-            # the best score of class 0, but only a difficult one: not counted
+            # best score of class 0, but only on a difficult object: ignored
             sample([0.99, 0.8, 0.3], [1], [0]),
-            # both difficult and not: it counts
+            # difficult and other objects: counted
             sample([0.95, 0.9, 0.2], [0], [0]),
         ],
     )
-    # class 0: two hits, 1; class 1: a miss before the hit, 1/2; class 2: nowhere
+    # class 0: two hits, 1; class 1: a miss before the hit, 1/2; class 2: absent
     assert metric.evaluate(3) == {'voc07/mAP': pytest.approx(75.0)}
 
 
-def test_one_label_an_image():
+def test_voc07_accepts_one_label_per_image():
     metric = VOC07AveragePrecision()
     metric.process(None, [sample([0.9, 0.1], [0]), sample([0.2, 0.8], [1])])
     assert metric.evaluate(2) == {'voc07/mAP': pytest.approx(100.0)}
 
 
-def test_a_class_that_nothing_has():
-    with pytest.raises(ValueError, match='a class that nothing has'):
+def test_average_precision_without_positives_is_an_error():
+    with pytest.raises(ValueError, match='without positives'):
         average_precision_11_points(np.array([0.5]), np.array([0]))
