@@ -1,6 +1,6 @@
-"""What the detection configs add to mmdet; they import it by ``custom_imports``.
+"""Extensions of mmdet, imported by the ``custom_imports`` of detection configs.
 
-mmdet is optional, so no registry of mmrot imports this by itself.
+mmdet is optional, so mmrot's registries do not import this package.
 """
 
 from .dropout_bbox_head import DropoutBBoxHead

@@ -6,17 +6,15 @@ from mmrot.registry import MODELS
 
 @MODELS.register_module()
 class DropoutBBoxHead(Shared2FCBBoxHead):
-    """mmdet's head of two shared layers, with dropout behind each.
+    """mmdet's ``Shared2FCBBoxHead`` with dropout of 0.5 after both shared layers.
 
-    Girshick, *Fast R-CNN*, ICCV 2015, whose network of CaffeNet drops half of fc6
-    and of fc7 in training.
+    As fc6 and fc7 of CaffeNet in Girshick, *Fast R-CNN*, ICCV 2015.
 
     Args:
-        dropout (float): Probability to drop an element.
-        **kwargs: The arguments of mmdet's ``Shared2FCBBoxHead``.
+        **kwargs: Arguments of mmdet's ``Shared2FCBBoxHead``.
     """
 
-    def __init__(self, dropout: float = 0.5, **kwargs) -> None:
+    def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
-        # what mmdet applies behind every shared layer
-        self.relu = nn.Sequential(nn.ReLU(inplace=True), nn.Dropout(dropout))
+        # mmdet applies self.relu after every shared layer
+        self.relu = nn.Sequential(nn.ReLU(inplace=True), nn.Dropout(0.5))

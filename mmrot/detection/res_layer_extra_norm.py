@@ -8,17 +8,17 @@ from mmrot.registry import MODELS
 
 @MODELS.register_module()
 class ResLayerExtraNorm(ResLayer):
-    """A stage of ResNet as the shared head of a C4 detector, and a norm behind it.
+    """A ResNet stage, followed by a norm, as the shared head of a C4 detector.
 
     He et al., *Momentum Contrast for Unsupervised Visual Representation
-    Learning*, CVPR 2020, section 4.2: layers that are added to a pretrained
-    network have batch norm, which helps to adjust the magnitudes.
+    Learning*, CVPR 2020, section 4.2: newly initialised layers have batch norm,
+    which helps to calibrate magnitudes.
 
     Args:
-        depth (int): Of the ResNet.
-        stage (int): Which stage, 3 for layer4.
-        norm_cfg (dict): Of the stage and of the norm behind it.
-        **kwargs: The other arguments of mmdet's ``ResLayer``.
+        depth: Depth of the ResNet.
+        stage: Index of the stage, 3 for layer4.
+        norm_cfg: Normalisation within and after the stage.
+        **kwargs: Other arguments of mmdet's ``ResLayer``.
     """
 
     def __init__(
@@ -29,12 +29,12 @@ class ResLayerExtraNorm(ResLayer):
         self.extra_norm = build_norm_layer(norm_cfg, channels)[1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the stage, then normalise.
+        """Compute the normalised output of the stage.
 
         Args:
-            x (Tensor): Pooled regions (R, C, H, W) of the stage before.
+            x: Pooled regions (R, C, H, W) of the previous stage.
 
         Returns:
-            Tensor: (R, 2C, H/2, W/2) with the default stride of 2.
+            (R, 2C, H/2, W/2) with the default stride of 2.
         """
         return self.extra_norm(super().forward(x))

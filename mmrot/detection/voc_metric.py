@@ -8,32 +8,33 @@ from mmrot.registry import METRICS
 
 @METRICS.register_module()
 class VOCMetric(MMDetVOCMetric):
-    """mmdet's VOC metric, which reports the average precision of each class too.
+    """mmdet's ``VOCMetric`` that also reports the average precision of each class.
 
     Args:
-        **kwargs: The arguments of mmdet's ``VOCMetric``.
+        **kwargs: Arguments of mmdet's ``VOCMetric``.
 
     Raises:
-        UserError: If the metric is not ``'mAP'``, or by ranges of scales.
+        UserError: If ``metric`` is not ``'mAP'`` or ``scale_ranges`` is set.
     """
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         if self.metric != 'mAP' or self.scale_ranges is not None:
             raise UserError(
-                f"metric={self.metric!r}, scale_ranges={self.scale_ranges}: expected 'mAP', None"
+                f'metric={self.metric!r} with scale_ranges={self.scale_ranges} is not supported. '
+                "Expected 'mAP' and None."
             )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Average the precision over recalls, for each class.
+        """Compute the average precisions.
 
         Args:
-            results (list): Of each image, its annotations and its detections.
+            results: Annotations and detections of each image.
 
         Returns:
-            dict[str, float]: Between 0 and 1: ``mAP``, the mean over the overlaps
-            that are asked for; for each overlap such as 0.5, ``AP50``, and
-            ``AP50/<class>`` of every class that has objects.
+            Values between 0 and 1: for each IoU threshold, such as 0.5, ``AP50``
+            and ``AP50/<class>`` of every class with objects, and ``mAP``, the mean
+            over the thresholds.
         """
         annotations, detections = zip(*results, strict=True)
         classes = self.dataset_meta['classes']
@@ -47,7 +48,7 @@ class VOCMetric(MMDetVOCMetric):
                 dataset=classes,
                 logger=MMLogger.get_current_instance(),
                 eval_mode=self.eval_mode,
-                use_legacy_coordinate=True,  # as VOC's own code counts pixels
+                use_legacy_coordinate=True,  # as in VOC's development kit
             )
             means.append(mean)
             name = f'AP{overlap * 100:02.0f}'

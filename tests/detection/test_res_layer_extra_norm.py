@@ -8,7 +8,7 @@ from mmrot.detection import ResLayerExtraNorm
 from mmrot.weights.state_dict import load_module
 
 
-def test_layer4_of_the_backbone_and_a_norm():
+def test_res_layer_extra_norm_normalises_layer4():
     torch.manual_seed(0)
     source = ResNet(18)
     head = ResLayerExtraNorm(18, norm_eval=False)
@@ -23,7 +23,7 @@ def test_layer4_of_the_backbone_and_a_norm():
     assert head(maps).shape == (6, 512, 7, 7)
 
 
-def test_width_of_bottlenecks():
+def test_res_layer_extra_norm_has_the_width_of_bottlenecks():
     head = ResLayerExtraNorm(50, norm_cfg=dict(type='SyncBN'))
     assert isinstance(head.extra_norm, torch.nn.SyncBatchNorm)
     assert head.extra_norm.num_features == 2048

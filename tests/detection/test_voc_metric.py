@@ -8,18 +8,18 @@ EMPTY = np.zeros((0, 4), np.float32)
 
 
 def image(boxes, labels, *detections):
-    """What the metric keeps of an image: truth, and detections of three classes."""
-    truth = dict(
+    """Annotations and detections of three classes, as the metric stores them."""
+    annotation = dict(
         bboxes=np.array(boxes, np.float32).reshape(-1, 4),
         labels=np.array(labels, int),
         bboxes_ignore=EMPTY,
         labels_ignore=np.zeros(0, int),
     )
-    return truth, [np.array(d, np.float32).reshape(-1, 5) for d in detections]
+    return annotation, [np.array(d, np.float32).reshape(-1, 5) for d in detections]
 
 
-def test_eleven_points_by_hand():
-    """Precision at recalls 0, 0.1, ..., 1, the best of those further right."""
+def test_voc_metric_computes_11_point_precision_per_class():
+    """The highest precision at recalls of at least 0, 0.1, ..., 1."""
     metric = VOCMetric(metric='mAP', eval_mode='11points')
     metric.dataset_meta = dict(classes=('cat', 'dog', 'cow'))
     results = [
@@ -36,10 +36,10 @@ def test_eleven_points_by_hand():
     metrics = metric.compute_metrics(results)
     assert metrics['AP50/cat'] == pytest.approx(0.5)  # precision 1/2 at every recall
     assert metrics['AP50/dog'] == pytest.approx(6 / 11)  # 1 up to recall 0.5, then 0
-    assert 'AP50/cow' not in metrics  # there is none to find
+    assert 'AP50/cow' not in metrics  # it has no objects
     assert metrics['AP50'] == metrics['mAP'] == pytest.approx((0.5 + 6 / 11) / 2)
 
 
-def test_other_metrics_are_refused():
+def test_voc_metric_rejects_other_metrics():
     with pytest.raises(ValueError, match="metric='recall'"):
         VOCMetric(metric='recall')

@@ -205,46 +205,25 @@ def test_fast_rcnn_on_proposals(proposals, pretrained, tmp_path, run_tool, capsy
     assert cells == ['dog', '63.9', '56.8', f'{table8["values"]["dog"]:.2f}']
 
 
-def other(content: dict, key: str = 'JPEGImages/000002.jpg', **change) -> dict:
-    """Proposals, of which one image has something else."""
-    return {**content, key: {**content[key], **change}}
-
-
-@pytest.mark.parametrize(
-    'broken', ['missing', 'fewer', 'others', 'list', 'nan', 'xywh', 'outside', 'swapped', 'empty']
-)
-def test_proposals_that_do_not_fit(broken, proposals, pretrained, tmp_path, run_tool):
+@pytest.mark.parametrize('broken', ['missing', 'fewer', 'swapped', 'xywh', 'empty'])
+def test_fast_rcnn_rejects_proposals_of_other_images(
+    broken, proposals, pretrained, tmp_path, run_tool
+):
     content = mmengine.load(proposals / 'proposals/voc07_trainval.pkl')
     file = tmp_path / 'proposals.pkl'
-    key = 'JPEGImages/000002.jpg'
-    nothing = dict(bboxes=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32))
     corner = dict(bboxes=np.array([[0, 0, 5, 5]], np.float32), scores=np.ones(1, np.float32))
+    nothing = dict(bboxes=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32))
+    xywh = dict(bboxes=np.array([[70, 50, 20, 30]], np.float32), scores=np.ones(1, np.float32))
+    too_few = r'cover 0 of 4 objects at IoU 0\.5\. They seem'
     content, message = {
         'missing': (None, r'No such file.*proposals\.pkl'),
         'fewer': (
             {key: content[key] for key in list(content)[:-1]},
-            r'proposals\.pkl has no proposals for 1 of the 4 images .*000003\.jpg: it has 3',
+            r'proposals\.pkl has no proposals for JPEGImages/000003\.jpg',
         ),
-        'others': (
-            {key.replace('00000', '10000'): value for key, value in content.items()},
-            r'proposals\.pkl has no proposals for 4 of the 4 images .*such as .*10000\d\.jpg',
-        ),
-        'list': ([1], r'proposals\.pkl: expected a dict from image to boxes'),
-        'nan': (
-            other(content, bboxes=np.full((4, 4), np.nan)),
-            r'000002\.jpg: box \[nan, .*in an image of 128x96',
-        ),
-        'xywh': (
-            other(content, bboxes=np.array([[70, 50, 20, 30]] * 4)),
-            r'000002\.jpg: box \[70\.0, 50\.0, 20\.0, 30\.0\], expected x1 < x2',
-        ),
-        'outside': (
-            other(content, bboxes=content[key]['bboxes'] * 50),
-            r'000002\.jpg: box .*in an image of 128x96',
-        ),
-        # in place, but of other images: they cover nothing
-        'swapped': (dict.fromkeys(content, corner), r'cover 0 of 4 objects at IoU 0\.5; expected'),
-        'empty': (dict.fromkeys(content, nothing), r'cover 0 of 4 objects at IoU 0\.5; expected'),
+        'swapped': (dict.fromkeys(content, corner), too_few),
+        'xywh': (dict.fromkeys(content, xywh), too_few),
+        'empty': (dict.fromkeys(content, nothing), too_few),
     }[broken]
     if content is not None:
         mmengine.dump(content, file)
@@ -271,7 +250,7 @@ def test_proposals_that_do_not_fit(broken, proposals, pretrained, tmp_path, run_
         ),
         (
             ['train_dataloader.dataset.metainfo.classes=dog'],
-            r'metainfo\.classes=dog: expected a tuple, \(dog,\)',
+            r'metainfo\.classes=dog is not a tuple\. Write \(dog,\)',
         ),
     ],
 )
@@ -282,17 +261,6 @@ def test_classes_that_differ(options, message, voc, tmp_path, run_tool):
             *('train', *arguments, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL, *options)
         )
     assert not list(tmp_path.rglob('*.pth'))
-
-
-def test_an_image_that_is_empty(voc, tmp_path, run_tool):
-    root = tmp_path / 'VOC dev kit'
-    shutil.copytree(voc, root)
-    (root / 'VOC2007/JPEGImages/000002.jpg').write_bytes(b'')
-    arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', 'random']
-    with pytest.raises(
-        SystemExit, match=r'VOC dev kit/.*000002\.jpg: expected an image, it is mis'
-    ):
-        run_tool('train', *arguments, '--cfg-options', f'data_root={root}/', *TINY, *SMALL)
 
 
 def test_fast_rcnn_pools_regions():
