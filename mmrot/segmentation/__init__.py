@@ -1,6 +1,6 @@
-"""What the segmentation configs add to mmseg; they import it by ``custom_imports``.
+"""Extensions of mmseg, imported by the ``custom_imports`` of segmentation configs.
 
-mmseg is optional, so no registry of mmrot imports this by itself.
+mmseg is optional, so mmrot's registries do not import this package.
 """
 
 from .check_masks_hook import CheckMasksHook

@@ -6,31 +6,27 @@ from mmrot.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadMask(LoadAnnotations):
-    """mmseg's ``LoadAnnotations``, which refuses a mask that is not of its image.
+    """mmseg's ``LoadAnnotations`` that checks the mask against the image.
 
     Args:
-        **kwargs: The arguments of mmseg's ``LoadAnnotations``.
-
-    Raises:
-        UserError: If the mask cannot be decoded or has another size than the
-            image; names the file.
+        **kwargs: Arguments of mmseg's ``LoadAnnotations``.
     """
 
     def transform(self, results: dict) -> dict:
-        """Load the mask of an image that is loaded."""
+        """Load the mask of a loaded image.
+
+        Raises:
+            UserError: If the mask cannot be decoded or its shape differs from that
+                of the image.
+        """
         path = results['seg_map_path']
         try:
             results = super().transform(results)
         except FileNotFoundError:
             raise
-        except (AttributeError, OSError, TypeError) as error:
-            raise UserError(f'mask {path}: expected an image that can be decoded') from error
+        except (AttributeError, OSError, TypeError) as error:  # of PIL and OpenCV
+            raise UserError(f'mask {path} cannot be decoded.') from error
         shape, expected = results['gt_seg_map'].shape, tuple(results['ori_shape'])
-        if len(shape) != 2:
-            raise UserError(f'mask {path} has {shape[2]} channels: expected class numbers in one')
         if shape != expected:
-            raise UserError(
-                f'mask {path} has (height, width) {shape}, its image {results["img_path"]} '
-                f'{expected}: expected the same'
-            )
+            raise UserError(f'mask {path} has shape {shape}, but its image has {expected}.')
         return results

@@ -265,7 +265,7 @@ def test_bad_input_is_one_line_and_overwrites_nothing(finished, tmp_path, run_to
             [DIGITS, '--resume', f'{empty}/weights.pth', *options],
             f"checkpoint {empty}/weights.pth has no 'meta': expected one that a training saved",
         ),
-        ([in1k, '--image-folder', str(empty)], 'has no photo'),
+        ([in1k, '--image-folder', str(empty)], 'has no photos'),
         ([DIGITS, '--resume', f'{empty}/none.pth', *options], 'none.pth'),
         (
             [

@@ -141,15 +141,18 @@ def test_recipe():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['model.data_preprocessor.seg_pad_val=0'], r'seg_pad_val=0: expected 255, as model\.dec'),
-        (['val_evaluator.ignore_index=11'], r'val_evaluator\.ignore_index=11: expected 255, as'),
+        (
+            ['model.data_preprocessor.seg_pad_val=0'],
+            r'seg_pad_val=0 differs from decode_head\.ignore_index=255',
+        ),
+        (['val_evaluator.ignore_index=11'], r'val_evaluator\.ignore_index=11 differs from'),
         (
             ['model.data_preprocessor.size=(96,160)'],
-            r'\.jpg has \(height, width\) \(120, 150\): expected at most .*size=\(96, 160\)',
+            r'\.jpg has \(height, width\) \(120, 150\), which exceeds .*size=\(96, 160\)',
         ),
     ],
 )
-def test_settings_that_do_not_agree(options, message, voc12, tmp_path, run_tool):
+def test_segmentation_rejects_inconsistent_settings(options, message, voc12, tmp_path, run_tool):
     arguments = ['train', FCN32S, '--work-dir', tmp_path, '--backbone', 'random']
     with pytest.raises((SystemExit, ValueError), match=message):
         run_tool(*arguments, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET, *options)
@@ -216,19 +219,19 @@ def test_bad_data(broken, voc12, tmp_path, run_tool):
     mask = root / 'SegmentationClass/2007_000001.png'
     if broken == 'class':
         cv2.imwrite(str(mask), np.full((120, 150), 77, np.uint8))
-        message = r'mask .*2007_000001\.png has the values 77: expected 0 to 20, or 255'
+        message = r'mask .*2007_000001\.png has class indices \[77\]\. Expected 0 to 20, or 255'
     elif broken == 'size':
         cv2.imwrite(str(mask), np.zeros((60, 75), np.uint8))
-        message = r'mask .*1\.png has \(height, width\) \(60, 75\), its image .*\(120, 150\)'
+        message = r'mask .*1\.png has shape \(60, 75\), but its image has \(120, 150\)'
     elif broken == 'mask':
         mask.write_bytes(b'no image')
-        message = r'mask .*2007_000001\.png: expected an image that can be decoded'
+        message = r'mask .*2007_000001\.png cannot be decoded'
     elif broken == 'cut mask':
         mask.write_bytes(mask.read_bytes()[:80])
-        message = r'mask .*2007_000001\.png: expected an image that can be decoded'
+        message = r'mask .*2007_000001\.png cannot be decoded'
     elif broken == 'colours':
         cv2.imwrite(str(mask), np.zeros((120, 150, 3), np.uint8))
-        message = r'mask .*2007_000001\.png has 3 channels: expected class numbers in one'
+        message = r'mask .*2007_000001\.png has shape \(120, 150, 3\), but'
     elif broken == 'photo':
         (root / 'JPEGImages/2007_000001.jpg').write_bytes(b'no image')
         message = r'failed to load image: .*2007_000001\.jpg'
