@@ -13,7 +13,7 @@ from mmengine.registry import MODELS
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmrot
-from mmrot.results.table import read_results
+from mmrot.results import read_records
 
 SMALL = [
     'train_dataloader.batch_size=4',
@@ -161,16 +161,16 @@ def test_probes_train_and_validate(name, data_root, tmp_path, run_tool):
         assert (f'{stage}/top5' in rows[-1]) == (num_classes > 10)
     assert rows[-1]['best/top1'] == max(rows[-1][f'{stage}/top1'] for stage in stages)
     layers = {stage: rows[-1][f'{stage}/top1'] for stage in stages}
-    records = read_results(tmp_path)
+    records = read_records(tmp_path)
     assert records
     for record in records:
         expected = {
             'figure5b': {'2': layers.get('conv2')},
             'table3': {'accuracy': layers.get('conv2')},
-        }.get(record['table'], layers)
-        assert record['values'] == expected
-        assert (record['images'], record['samples_per_epoch'], record['epochs']) == (4, 8, 1)
-        assert record['checkpoint'] == 'random'
+        }.get(record.table, layers)
+        assert record.values == expected
+        assert (record.images, record.samples_per_epoch, record.epochs) == (4, 8, 1)
+        assert record.checkpoint == 'random'
 
 
 @pytest.mark.parametrize('name', PROBES)
@@ -214,8 +214,8 @@ def test_probes_inherited_from_elsewhere(data_root, labelled_folder, tmp_path, r
             *('--labelled-folder', labelled_folder, '--cfg-options', *options),
         )
         assert 0 <= logged(work_dir)[-1]['best/top1'] <= 100
-    (record,) = read_results(tmp_path / 'work0')
-    assert (record['table'], list(record['values'])) == ('table2', ['accuracy'])
+    (record,) = read_records(tmp_path / 'work0')
+    assert (record.table, list(record.values)) == ('table2', ['accuracy'])
 
 
 @pytest.mark.parametrize('name', PROBES)

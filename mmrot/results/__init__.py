@@ -1,0 +1,21 @@
+"""Published numbers, records of measured ones, and tables of both."""
+
+from .data_name import data_name
+from .published import published_table, published_tables
+from .record import Record, read_records, write_atomically, write_records
+from .table import ResultTable, format_mean, print_tables, result_tables, write_results
+
+__all__ = [
+    'Record',
+    'ResultTable',
+    'data_name',
+    'format_mean',
+    'print_tables',
+    'published_table',
+    'published_tables',
+    'read_records',
+    'result_tables',
+    'write_atomically',
+    'write_records',
+    'write_results',
+]

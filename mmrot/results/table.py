@@ -1,292 +1,220 @@
-"""Tables in the layout of the sources, published and measured numbers apart."""
-
-import json
+import io
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
+from statistics import mean, stdev
 
-import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mmrot.errors import UserError
 
-# Shown where nothing was published, or nothing measured.
-NOT_PUBLISHED = '–'
-NOT_RUN = 'not run'
-# A table of more columns stands on its side.
-_WIDEST = 10
-# What the runs that are averaged have in common.
-_EXPERIMENT = (
-    'checkpoint',
-    'config',
-    'epochs',
-    'iterations',
-    'samples_per_epoch',
-    'batch_size',
-)
+from .published import published_table
+from .record import Record, write_records
+
+_EMPTY = '–'
+# A table with more columns is transposed.
+_MAX_COLUMNS = 8
 
 
-@cache
-def published_tables() -> dict[str, dict[str, Any]]:
-    """Read the published numbers.
-
-    Returns:
-        dict[str, dict]: Name of the table, such as ``'table5'`` → ``source``,
-        ``title``, ``data`` (what it was published for), ``metric``, ``columns``
-        and ``rows``, a dict from row to one number or None for each column.
-    """
-    return json.loads(Path(__file__).with_name('published.json').read_text(encoding='utf-8'))
-
-
-def published_table(name: str) -> dict[str, Any]:
-    """Give one table of the published numbers.
+def format_mean(values: Sequence[float]) -> str:
+    """Format the mean and sample standard deviation of several runs.
 
     Args:
-        name (str): Such as ``'table5'``.
+        values: One number per run.
 
     Returns:
-        dict: As in :func:`published_tables`.
+        The number with 2 decimals, for several runs their mean, standard
+        deviation and count.
 
-    Raises:
-        UserError: If there is no such table; names those that exist.
+    Example:
+        >>> format_mean([40, 42])
+        '41.00 ± 1.41 (n=2)'
     """
-    if name not in published_tables():
-        raise UserError(f'table {name!r}: expected one of {", ".join(published_tables())}')
-    return published_tables()[name]
-
-
-def read_results(path: str | Path) -> list[dict[str, Any]]:
-    """Read the records that a run left.
-
-    Args:
-        path (str | Path): Work directory of a run, or its ``results.json``.
-
-    Returns:
-        list[dict]: One record for each table that the run fills, see
-        :class:`mmrot.ResultTableHook`.
-
-    Raises:
-        FileNotFoundError: If there is none; names the file.
-        UserError: If the file holds something else.
-    """
-    path = Path(path)
-    if path.is_dir():
-        path = path / 'results.json'
-    try:
-        records = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path} does not exist: the run has not finished') from None
-    except ValueError as error:
-        raise UserError(f'{path}: expected the results of a run ({error})') from None
-    wanted = {'table', 'row', 'data', 'images', 'values'}
-    if (
-        not isinstance(records, list)
-        or not records
-        or not all(isinstance(r, dict) and wanted <= set(r) for r in records)
-        or not all(isinstance(v, int | float) for r in records for v in r['values'].values())
-    ):
-        raise UserError(f'{path}: expected records with {", ".join(sorted(wanted))}')
-    return records
+    if len(values) == 1:
+        return f'{values[0]:.2f}'
+    return f'{mean(values):.2f} ± {stdev(values):.2f} (n={len(values)})'
 
 
 class ResultTable:
-    """A published table, and what runs on one data set measured for it.
+    """A published table next to the numbers measured on one data set.
 
-    Every row of the source stands beside the measured one: first the published
-    columns, then the measured ones, which are named after their data.
+    Rows and columns without a number are omitted. Runs that differ only in
+    their seed are averaged.
 
     Args:
-        records (Sequence[dict]): Records of the same table and data. Several of
-            one cell become mean ± sample standard deviation: runs of several
-            seeds of one experiment.
+        records: Records of one table and one data set.
+        only_measured: Whether to omit rows and columns that were not measured.
+        difference: Whether to show measured minus published numbers.
 
     Raises:
-        UserError: If there is none, they are of different tables or data, or
-            those of one cell are of different experiments or of one seed.
+        UserError: If the records are of several tables or data sets, or those
+            of one cell are of different experiments or of the same seed.
     """
 
-    def __init__(self, records: Sequence[dict[str, Any]]) -> None:
-        kinds = {(r['table'], r['data'], r['images']) for r in records}
-        if len(kinds) != 1:
+    def __init__(
+        self, records: Sequence[Record], only_measured: bool = False, difference: bool = False
+    ) -> None:
+        keys = {(r.table, r.data, r.images) for r in records}
+        if len(keys) != 1:
             raise UserError(
-                f'expected records of one table and one data set: {sorted(kinds, key=str)}'
+                f'expected records of one table and one data set: {sorted(keys, key=str)}'
             )
-        name, data, images = kinds.pop()
-        self.published = published_table(name)
-        self.data = f'{data} ({images} images)'
-        self.columns = list(self.published['columns'])
-        self.measured: dict[str, dict[str, list[float]]] = {}
-        runs: dict[tuple[str, str], list[dict]] = {}
+        name, self._data, self._images = keys.pop()
+        self.source = published_table(name)
+        self.measured: dict[tuple[str, str], list[float]] = {}
+        runs: dict[tuple[str, str], list[Record]] = {}
         for record in records:
-            row = self.measured.setdefault(record['row'], {})
-            for column, value in record['values'].items():
-                if column not in self.columns:
-                    self.columns.append(column)
-                row.setdefault(column, []).append(value)
-                runs.setdefault((record['row'], column), []).append(record)
-        for cell, together in runs.items():
-            _check_one_experiment(', '.join((name, *cell)), together)
+            for column, value in record.values.items():
+                self.measured.setdefault((record.row, column), []).append(value)
+                runs.setdefault((record.row, column), []).append(record)
+        for cell, found in runs.items():
+            _check_seeds(', '.join((name, *cell)), found)
+        self._published = {
+            (row, column): number
+            for row, numbers in self.source['rows'].items()
+            for column, number in zip(self.source['columns'], numbers, strict=True)
+            if number is not None
+        }
+        self._decimals = max(
+            (len(repr(number).partition('.')[2]) for number in self._published.values()),
+            default=0,
+        )
+        kept = set(self.measured) if only_measured else {*self._published, *self.measured}
+        rows = dict.fromkeys([*self.source['rows'], *(row for row, _ in self.measured)])
+        columns = dict.fromkeys([*self.source['columns'], *(c for _, c in self.measured)])
+        self._rows = [row for row in rows if any(row == r for r, _ in kept)]
+        self._columns = [column for column in columns if any(column == c for _, c in kept)]
+        self._kinds = ['published', 'measured'] + ['difference'] * difference
 
     @property
     def title(self) -> str:
-        """What the table shows, and on which data."""
-        p = self.published
+        """Content and source of the table, and both data sets."""
+        s = self.source
         return (
-            f'{p["title"]} ({p["source"]}): {p["metric"]}. '
-            f'Published on {p["data"]}, measured on {self.data}.'
+            f'{s["title"]} ({s["source"]}): {s["metric"]}. '
+            f'Published on {s["data"]}, measured on {self._data} ({self._images} images).'
         )
 
-    def _measured_cell(self, row: str, column: str) -> str:
-        values = self.measured.get(row, {}).get(column)
-        if not values:
-            return NOT_RUN
-        if len(values) == 1:
-            return f'{values[0]:.2f}'
-        return f'{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f} (n={len(values)})'
-
-    def rows(self) -> list[list[str]]:
+    def layout(self) -> tuple[list[str], list[list[str]]]:
         """Lay out the cells.
 
         Returns:
-            list[list[str]]: For each row its name, the published cells and the
-            measured cells; the rows of the source first, in its order.
+            The header and the lines. Each line starts with the name of a row,
+            or of a column if the table is transposed.
         """
-        width = len(self.columns)
-        decimals = max(
-            (
-                len(repr(value).partition('.')[2])
-                for values in self.published['rows'].values()
-                for value in values
-                if value is not None
-            ),
-            default=0,
-        )
-        published = {
-            name: values + [None] * (width - len(values))
-            for name, values in self.published['rows'].items()
-        }
-        names = [*published, *(row for row in self.measured if row not in published)]
-        return [
-            [
-                name,
-                *(
-                    NOT_PUBLISHED if value is None else f'{value:.{decimals}f}'
-                    for value in published.get(name, [None] * width)
-                ),
-                *(self._measured_cell(name, column) for column in self.columns),
-            ]
-            for name in names
-        ]
+        lines_of, columns_of = self._rows, self._columns
+        transposed = len(self._columns) > _MAX_COLUMNS
+        if transposed:
+            lines_of, columns_of = columns_of, lines_of
+        header, lines = [''], [[name] for name in lines_of]
+        for kind in self._kinds:
+            for column in columns_of:
+                cells = [
+                    self._cell(kind, *((column, line) if transposed else (line, column)))
+                    for line in lines_of
+                ]
+                if any(cell != _EMPTY for cell in cells):
+                    header.append(f'{column}, {kind}')
+                    for line, cell in zip(lines, cells, strict=True):
+                        line.append(cell)
+        return header, lines
 
-    def layout(self) -> tuple[list[str], list[list[str]]]:
-        """Lay out the whole table.
-
-        Returns:
-            tuple[list[str], list[list[str]]]: The header and the lines. A table
-            of many columns stands on its side: then a line is a column of the
-            source, and rows that were neither published nor measured have none.
-        """
-        kinds = ('published', 'measured')
-        if len(self.columns) <= _WIDEST:
-            header = [f'{column}, {kind}' for kind in kinds for column in self.columns]
-            return ['', *header], self.rows()
-        width = len(self.columns)
-        shown = {
-            'published': [row for row in self.rows() if row[0] in self.published['rows']],
-            'measured': [row for row in self.rows() if row[0] in self.measured],
-        }
-        header = [f'{row[0]}, {kind}' for kind in kinds for row in shown[kind]]
-        lines = [
-            [column, *(row[1 + i] for row in shown['published'])]
-            + [row[1 + width + i] for row in shown['measured']]
-            for i, column in enumerate(self.columns)
-        ]
-        return ['', *header], lines
+    def _cell(self, kind: str, row: str, column: str) -> str:
+        published = self._published.get((row, column))
+        values = self.measured.get((row, column))
+        if kind == 'published' and published is not None:
+            return f'{published:.{self._decimals}f}'
+        if kind == 'measured' and values:
+            return format_mean(values)
+        if kind == 'difference' and values and published is not None:
+            return f'{mean(values) - published:+.2f}'
+        return _EMPTY
 
     def to_markdown(self) -> str:
-        """Write the table as Markdown, with its title as a paragraph."""
+        """Return the table without its title as Markdown."""
         header, lines = self.layout()
-        lines = [header, ['---'] * len(header), *lines]
-        return '\n'.join([self.title, '', *(f'| {" | ".join(line)} |' for line in lines), ''])
+        table = Table(box=box.MARKDOWN)
+        for name in header:
+            table.add_column(Text(name))
+        for line in lines:
+            table.add_row(*map(Text, line))
+        console = Console(file=io.StringIO(), width=10_000)
+        with console.capture() as capture:
+            console.print(table)
+        return '\n'.join(line.strip() for line in capture.get().split('\n') if line.strip()) + '\n'
 
     def to_rich(self) -> Table:
-        """Draw the table for a terminal; measured rows are bold."""
+        """Return the table without its title for a terminal, measured rows in bold."""
         header, lines = self.layout()
-        table = Table(title=Text(self.title), title_justify='left')  # a name is no markup
+        table = Table()
         table.add_column('', overflow='fold')
         for name in header[1:]:
             table.add_column(Text(name.replace(', ', '\n')), justify='right')
+        measured = {row for row, _ in self.measured}
         for line in lines:
-            table.add_row(*map(Text, line), style='bold' if line[0] in self.measured else None)
+            table.add_row(*map(Text, line), style='bold' if line[0] in measured else None)
         return table
 
 
-def _check_one_experiment(cell: str, records: Sequence[dict[str, Any]]) -> None:
-    """Refuse to average runs that differ in more than the seed.
+def _check_seeds(cell: str, records: Sequence[Record]) -> None:
+    """Check that the runs of a cell differ in their seed and in nothing else.
 
     Raises:
-        UserError: Names the cell and what differs.
+        UserError: If they differ in another field or share a seed.
     """
-    for field in _EXPERIMENT:
-        values = sorted({str(record.get(field)) for record in records})
+    for field in records[0].experiment:
+        values = sorted({str(record.experiment[field]) for record in records})
         if len(values) > 1:
             raise UserError(
-                f'{cell}: runs of different experiments, {field} {" and ".join(values)}; expected '
-                'runs that differ in their seed alone'
+                f'{cell}: cannot average runs of different experiments, {field} '
+                f'{" and ".join(values)}.'
             )
-    seeds = [record.get('seed') for record in records]
+    seeds = [record.seed for record in records]
     if len(set(seeds)) < len(seeds):
-        raise UserError(f'{cell}: two runs of one seed among {seeds}')
+        raise UserError(f'{cell}: several runs have the same seed, {seeds}.')
 
 
-def result_tables(records: Sequence[dict[str, Any]]) -> list[ResultTable]:
-    """Sort records into tables, one for each published table and data set.
+def result_tables(records: Sequence[Record]) -> list[ResultTable]:
+    """Build one table for each published table and data set.
 
     Args:
-        records (Sequence[dict]): Of any number of runs.
+        records: Records of any number of runs.
 
     Returns:
-        list[ResultTable]: In the order in which the records name them.
+        The tables in the order of the records.
     """
-    groups: dict[tuple, list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, int], list[Record]] = {}
     for record in records:
-        key = (record['table'], record['data'], record['images'])
-        groups.setdefault(key, []).append(record)
+        groups.setdefault((record.table, record.data, record.images), []).append(record)
     return [ResultTable(group) for group in groups.values()]
 
 
-def write_results(
-    records: Sequence[dict[str, Any]], folder: str | Path, stem: str = 'results'
-) -> None:
+def write_results(records: Sequence[Record], folder: str | Path, stem: str = 'results') -> None:
     """Write records to ``results.json`` and their tables to ``results.md``.
 
     Args:
-        records (Sequence[dict]): Of any number of runs.
-        folder (str | Path): Made where it does not exist.
-        stem (str): In place of ``results``.
+        records: Records of any number of runs.
+        folder: Output folder, created if it does not exist.
+        stem: File name without suffix.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tables = '\n'.join(table.to_markdown() for table in result_tables(records))
-    (folder / f'{stem}.md').write_text(tables, encoding='utf-8')
-    write_json(records, folder / f'{stem}.json')
+    tables = [f'{table.title}\n\n{table.to_markdown()}' for table in result_tables(records)]
+    (folder / f'{stem}.md').write_text('\n'.join(tables), encoding='utf-8')
+    write_records(records, folder / f'{stem}.json')
 
 
-def write_json(content: Any, path: Path) -> None:
-    """Write a file, all of it or nothing."""
-    temporary = path.with_suffix('.tmp')
-    text = json.dumps(content, indent=2, ensure_ascii=False) + '\n'
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)
+def print_tables(records: Sequence[Record]) -> None:
+    """Print the tables of records, in full width if the output is a log.
 
-
-def print_tables(records: Sequence[dict[str, Any]]) -> None:
-    """Print the tables of records on the terminal, or whole into a log."""
+    Args:
+        records: Records of any number of runs.
+    """
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
     for table in result_tables(records):
+        console.print(Text(table.title))  # Text, since names are not markup
         console.print(table.to_rich())

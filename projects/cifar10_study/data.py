@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmrot.errors import UserError
-from mmrot.results.table import published_table
+from mmrot.results import published_table
 
 # Those of mmpretrain's CustomDataset.
 _EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')

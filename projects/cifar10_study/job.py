@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mmrot.errors import UserError
-from mmrot.results.table import write_json
+from mmrot.results import write_atomically
 
 
 class Job:
@@ -63,13 +63,16 @@ class Job:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         with self._lock() as lock:
             start = time.monotonic()
-            write_json(self._state, self._file)
+            self._write()
             try:
                 call(command, self.work_dir / 'output.log', pass_fds=(lock.fileno(),))
                 self._state['finished'] = True
             finally:
                 self._state['seconds'] += time.monotonic() - start
-                write_json(self._state, self._file)
+                self._write()
+
+    def _write(self) -> None:
+        write_atomically(self._file, json.dumps(self._state, indent=2) + '\n')
 
     @contextmanager
     def _lock(self) -> Iterator[IO]:

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from mmrot.results.table import NOT_PUBLISHED, NOT_RUN, published_table
+from mmrot.results import published_table
 
 from .plan import EVALUATIONS, LABELS, SNAPSHOTS
 from .records import group
 
+NOT_PUBLISHED, NOT_RUN = '–', 'not run'
 # As in the paper's figures.
 _COLORS = {
     'rotation prediction': 'tab:blue',

@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from mmrot.errors import UserError
-from mmrot.results.table import published_table
+from mmrot.results import published_table
 
 # Name of a pretraining → its config and what differs from it.
 PRETRAININGS: dict[str, tuple[str, dict]] = {

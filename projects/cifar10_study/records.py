@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrot.errors import UserError
-from mmrot.results.table import write_json
+from mmrot.results import write_atomically
 
 _FIELDS = {
     *('table', 'row', 'column', 'value', 'seed', 'settings', 'config_sha256'),
@@ -42,7 +42,8 @@ def write_record(folder: str | Path, record: dict[str, Any]) -> Path:
         raise UserError(f'record without {", ".join(sorted(missing))}')
     path = record_path(folder, record)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(dict(sorted(record.items())), path)
+    text = json.dumps(dict(sorted(record.items())), indent=2, ensure_ascii=False)
+    write_atomically(path, text + '\n')
     return path
 
 

@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmrot.config import config_path
 from mmrot.errors import UserError
 from mmrot.models import NIN
-from mmrot.results.table import read_results
+from mmrot.results import read_records
 
 from .data import find_data
 from .job import Job, call
@@ -28,7 +28,7 @@ from .records import record_path, write_record
 
 _PACK = dict(type='mmpretrain.PackInputs')
 # Of a result what the study counts itself, over all starts of a run.
-_NOT_RECORDED = ('values', 'seconds_since_start', 'checkpoint', 'checkpoint_sha256')
+_NOT_RECORDED = ('values', 'checkpoint', 'checkpoint_sha256')
 # What a result says of the training of a classifier.
 _OF_TRAINING = ('epochs', 'iterations', 'samples_per_epoch', 'batch_size')
 
@@ -189,7 +189,7 @@ class Study:
         changes = self._evaluation_config(evaluation, seed)
         path = self._write_config(evaluation.config, changes, job.work_dir)
         job.run(self._command(path, job.work_dir, '--backbone', backbone))
-        results = read_results(job.work_dir)
+        results = [asdict(record) for record in read_records(job.work_dir)]
         for result in results:
             more = dict(identity, **origin, config=evaluation.config, seconds=job.seconds)
             self._record(result, result['values'], seed, more)
@@ -223,7 +223,7 @@ class Study:
         """Write one record for each value."""
         for column, value in values.items():
             record = dict(
-                {k: v for k, v in result.items() if k not in _NOT_RECORDED},
+                {k: v for k, v in result.items() if k not in _NOT_RECORDED and v is not None},
                 column=column,
                 value=value,
                 training_images=self.images,

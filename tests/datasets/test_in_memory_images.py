@@ -15,7 +15,7 @@ import mmrot
 from mmrot.cli import use_memory
 from mmrot.datasets import InMemoryImages
 from mmrot.datasets.in_memory_images import crop_and_flip, identity_collate
-from mmrot.results.table import read_results
+from mmrot.results import read_records
 
 DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
 
@@ -174,7 +174,7 @@ def test_in_memory_pretraining_and_probe_run(data_root, tmp_path, run_tool):
         *('model.backbone.width=12', 'model.head.probes.conv2.in_channels=12'),
         *('model.head.probes.conv2.width=12', 'default_hooks.checkpoint.interval=1'),
     )
-    (record,) = read_results(tmp_path / 'probe')
+    (record,) = read_records(tmp_path / 'probe')
     run_tool(
         *('test', mmrot.config_path('benchmarks/classification/nin4_conv_cifar10.py')),
         *(tmp_path / 'probe/epoch_1.pth', '--work-dir', tmp_path / 'test', '--out'),
@@ -183,7 +183,7 @@ def test_in_memory_pretraining_and_probe_run(data_root, tmp_path, run_tool):
         *('model.head.probes.conv2.width=12', 'test_dataloader.num_workers=0'),
     )
     text = (tmp_path / 'metrics.json').read_text()
-    assert f'{record["values"]["accuracy"]:.4g}' in text
+    assert f'{record.values["accuracy"]:.4g}' in text
 
 
 def test_in_memory_images_reject_workers(tmp_path):

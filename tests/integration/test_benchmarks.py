@@ -10,7 +10,7 @@ import torch
 from helpers import ROOT
 
 from mmrot.models import NIN
-from mmrot.results.table import read_results
+from mmrot.results import read_records
 
 COMMANDS = ['linear_eval', 'nonlinear_eval', 'cifar10_eval', 'semi_supervised']
 NARROW = [
@@ -74,18 +74,18 @@ def test_every_k_in_two_processes_and_one_table(labelled_folder, tmp_path):
     option = 'train_dataloader.dataset.num_per_class=3'
     run = call('semi_supervised', *arguments, option, cwd=tmp_path, port=29612)
     assert run.returncode == 0, run.stderr
-    (record,) = read_results(work_dir / 'table.json')
-    assert record == read_results(work_dir / '3per_class')[0]
-    assert list(record['values']) == ['3']
-    assert record['row'] == 'semi-supervised'
-    assert (record['processes'], record['samples_per_epoch'], record['batch_size']) == (2, 30, 12)
-    assert (record['data'], record['images']) == ('three classes', 6)
+    (record,) = read_records(work_dir / 'table.json')
+    assert record == read_records(work_dir / '3per_class')[0]
+    assert list(record.values) == ['3']
+    assert record.row == 'semi-supervised'
+    assert (record.processes, record.samples_per_epoch, record.batch_size) == (2, 30, 12)
+    assert (record.data, record.images) == ('three classes', 6)
     assert run.stdout.count('Training with few examples per category') == 2  # the run's, and all
     # another K joins the first one
     option = 'train_dataloader.dataset.num_per_class=2'
     run = call('semi_supervised', *arguments, option, cwd=tmp_path, port=29614)
     assert run.returncode == 0, run.stderr
-    assert [list(r['values']) for r in read_results(work_dir / 'table.json')] == [['2'], ['3']]
+    assert [list(r.values) for r in read_records(work_dir / 'table.json')] == [['2'], ['3']]
     trained = torch.load(work_dir / '3per_class/epoch_1.pth', weights_only=False)['state_dict']
     for key, value in trained.items():
         if key.startswith('backbone.'):

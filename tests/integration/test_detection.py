@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmrot.models import AlexNet, ResNet
-from mmrot.results.table import published_table, read_results
+from mmrot.results import published_table, read_records
 from mmrot.weights import absorb_bn, rescale
 from mmrot.weights.images import read_images
 from mmrot.weights.state_dict import load_backbone, load_module
@@ -114,14 +114,14 @@ def test_two_iterations_and_a_test(voc, pretrained, tmp_path, run_tool):
         assert 0 < moved < 0.05, key
 
     metrics = logged(tmp_path)[-1]
-    table7, table8 = read_results(tmp_path)
-    assert (table7['table'], table7['row']) == ('table7', 'RotNet, Faster R-CNN')
-    assert (table7['data'], table7['images']) == (f'{voc.name}/VOC2007 test', 2)
-    assert table7['values'] == {'detection': pytest.approx(metrics['pascal_voc/mAP'] * 100)}
+    table7, table8 = read_records(tmp_path)
+    assert (table7.table, table7.row) == ('table7', 'RotNet, Faster R-CNN')
+    assert (table7.data, table7.images) == (f'{voc.name}/VOC2007 test', 2)
+    assert table7.values == {'detection': pytest.approx(metrics['pascal_voc/mAP'] * 100)}
     # the two images show nothing but a dog each
-    assert table8['values'] == {'dog': pytest.approx(metrics['pascal_voc/AP50/dog'] * 100)}
+    assert table8.values == {'dog': pytest.approx(metrics['pascal_voc/AP50/dog'] * 100)}
     assert metrics['pascal_voc/AP50/dog'] == metrics['pascal_voc/mAP'] <= 1
-    assert (table7['iterations'], table7['epochs'], table7['batch_size']) == (2, None, 2)
+    assert (table7.iterations, table7.epochs, table7.batch_size) == (2, None, 2)
 
 
 def test_batch_norm_is_absorbed_and_weights_are_rescaled(voc, pretrained, tmp_path, run_tool):
@@ -149,7 +149,7 @@ def test_random_rescaled(voc, tmp_path, run_tool):
         options = [f'data_root={voc}/', 'randomness.seed=4', *TINY, *SMALL]
         run_tool('train', *arguments, '--cfg-options', *options)
         conv1[name] = trained_weights(tmp_path / name)['backbone.conv1.conv.weight']
-        row = read_results(tmp_path / name)[0]['row']
+        row = read_records(tmp_path / name)[0].row
         assert row == f'{name.replace("-", " ")}, Faster R-CNN'
     ratio = conv1['random-rescaled'] / conv1['random']
     assert ratio.std() / ratio.mean() < 1e-5
@@ -197,12 +197,12 @@ def test_fast_rcnn_on_proposals(proposals, pretrained, tmp_path, run_tool, capsy
     rows = [row for row in logged(tmp_path) if 'loss_cls' in row]
     assert len(rows) == 2
     assert not any('rpn' in key for key in rows[0])
-    table7, table8 = read_results(tmp_path)
-    assert (table7['row'], list(table8['values'])) == ('RotNet', ['dog'])
+    table7, table8 = read_records(tmp_path)
+    assert (table7.row, list(table8.values)) == ('RotNet', ['dog'])
     # Table 8 stands on its side: a line for each class, the published rows first
     dog = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('│ dog'))
     cells = [cell.strip() for cell in dog.strip('│').split('│')]
-    assert cells == ['dog', '63.9', '56.8', f'{table8["values"]["dog"]:.2f}']
+    assert cells == ['dog', '63.9', '56.8', f'{table8.values["dog"]:.2f}']
 
 
 @pytest.mark.parametrize('broken', ['missing', 'fewer', 'swapped', 'xywh', 'empty'])
@@ -334,10 +334,10 @@ def test_faster_rcnn_c4(voc, resnet, tmp_path, run_tool):
         assert 0 < moved < 0.05, key
     assert not any(key.startswith('backbone.layer4') for key in trained)
     assert trained['roi_head.shared_head.extra_norm.num_batches_tracked'] == 2
-    (record,) = read_results(tmp_path / 'work')
+    (record,) = read_records(tmp_path / 'work')
     metrics = logged(tmp_path / 'work')[-1]
-    assert record['values'] == {'AP50': pytest.approx(metrics['pascal_voc/AP50'] * 100)}
-    assert record['samples_per_epoch'] == 8
+    assert record.values == {'AP50': pytest.approx(metrics['pascal_voc/AP50'] * 100)}
+    assert record.samples_per_epoch == 8
 
 
 @pytest.fixture(scope='module')
@@ -393,10 +393,10 @@ def test_mask_rcnn(coco, resnet, tmp_path, run_tool):
     assert 0 < moved < 0.05
     for key in ('neck.fpn_convs.0.bn', 'roi_head.bbox_head.shared_convs.3.bn'):
         assert trained[f'{key}.num_batches_tracked'] == 2
-    (record,) = read_results(tmp_path)
-    assert list(record['values']) == published_table('resnet50_coco')['columns']
-    assert (record['data'], record['images']) == (f'{coco.name} instances_val2017', 2)
-    assert all(0 <= value <= 100 for value in record['values'].values())
+    (record,) = read_records(tmp_path)
+    assert list(record.values) == published_table('resnet50_coco')['columns']
+    assert (record.data, record.images) == (f'{coco.name} instances_val2017', 2)
+    assert all(0 <= value <= 100 for value in record.values.values())
 
 
 def test_a_coco_run_that_detects_nothing(coco, tmp_path, run_tool, capsys):
@@ -408,7 +408,7 @@ def test_a_coco_run_that_detects_nothing(coco, tmp_path, run_tool, capsys):
         'train_dataloader.dataset.pipeline.2.scales=[(200,96)]',
         'val_dataloader.dataset.pipeline.1.scale=(200,96)',
     )
-    assert read_results(tmp_path)[0]['values'] == {}
+    assert read_records(tmp_path)[0].values == {}
     assert 'Not measured: coco/bbox_mAP, ' in capsys.readouterr().out
 
 
@@ -425,9 +425,9 @@ def test_coco_with_two_processes(coco, resnet, tmp_path, run_benchmark):
         'val_dataloader.dataset.pipeline.1.scale=(200,96)',
         port=29877,
     )
-    (record,) = read_results(tmp_path)
-    assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
-    assert list(record['values']) == published_table('resnet50_coco')['columns']
+    (record,) = read_records(tmp_path)
+    assert (record.processes, record.batch_size, record.images) == (2, 2, 2)
+    assert list(record.values) == published_table('resnet50_coco')['columns']
     assert ' 37.9 ' in printed  # the published one
 
 
@@ -441,10 +441,10 @@ def test_the_command_with_two_processes(voc, pretrained, tmp_path, run_benchmark
         port=29871,
     )
     assert printed.count('Rescaled the weights on 4 training images') == 1
-    table7, _ = read_results(tmp_path)
-    assert (table7['processes'], table7['batch_size'], table7['images']) == (2, 2, 2)
-    assert table7['checkpoint'] == str(pretrained[1])
-    assert f'{table7["values"]["detection"]:.2f}' in printed
+    table7, _ = read_records(tmp_path)
+    assert (table7.processes, table7.batch_size, table7.images) == (2, 2, 2)
+    assert table7.checkpoint == str(pretrained[1])
+    assert f'{table7.values["detection"]:.2f}' in printed
     assert '54.40' in printed  # the published one
 
 

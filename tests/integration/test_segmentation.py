@@ -11,7 +11,7 @@ from helpers import inheriting, logged
 from mmengine.config import Config
 
 from mmrot.models import AlexNet, ResNet
-from mmrot.results.table import read_results
+from mmrot.results import read_records
 from mmrot.weights import absorb_bn, fully_convolutional
 
 pytest.importorskip('mmseg')
@@ -102,9 +102,9 @@ def test_fcn32s(voc12, alexnet, tmp_path, run_tool):
         moved = (trained[f'backbone.{name}'] - value).norm() / value.norm().clamp(min=1)
         assert 0 < moved < 0.05, name
     assert trained['decode_head.conv_seg.weight'].abs().max() > 0
-    (record,) = read_results(tmp_path)
-    assert record['values'] == {'segmentation': logged(tmp_path)[-1]['mIoU']}
-    assert (record['table'], record['row'], record['data']) == ('table7', 'RotNet', 'VOC2012 val')
+    (record,) = read_records(tmp_path)
+    assert record.values == {'segmentation': logged(tmp_path)[-1]['mIoU']}
+    assert (record.table, record.row, record.data) == ('table7', 'RotNet', 'VOC2012 val')
 
     run_tool(
         *('show_predictions', FCN32S, tmp_path / 'iter_2.pth', '--work-dir', tmp_path),
@@ -163,7 +163,7 @@ def test_random_rescaled(voc12, tmp_path, run_tool, capsys):
     arguments = [FCN32S, '--work-dir', tmp_path, '--backbone', 'random-rescaled']
     run_tool('train', *arguments, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET)
     assert 'Rescaled the weights on 3 training images' in capsys.readouterr().out
-    assert read_results(tmp_path)[0]['row'] == 'random rescaled'
+    assert read_records(tmp_path)[0].row == 'random rescaled'
 
 
 def test_fcn_on_voc12aug(voc12, resnet, tmp_path, run_tool):
@@ -175,9 +175,9 @@ def test_fcn_on_voc12aug(voc12, resnet, tmp_path, run_tool):
         *(f'train_dataloader.dataset.datasets.{i}.pipeline.6.size=(64,64)' for i in (0, 1)),
         'val_dataloader.dataset.pipeline.1.scale=(160,120)',
     )
-    (record,) = read_results(tmp_path)
-    assert record['values'] == {'mIoU': logged(tmp_path)[-1]['mIoU']}
-    assert (record['table'], record['samples_per_epoch']) == ('resnet50_voc12aug', 5)
+    (record,) = read_records(tmp_path)
+    assert record.values == {'mIoU': logged(tmp_path)[-1]['mIoU']}
+    assert (record.table, record.samples_per_epoch) == ('resnet50_voc12aug', 5)
     trained, source = weights(tmp_path), torch.load(resnet)['state_dict']
     moved = trained['backbone.layer4.2.conv3.weight'] - source['backbone.layer4.2.conv3.weight']
     assert 0 < moved.norm() / trained['backbone.layer4.2.conv3.weight'].norm() < 0.2
@@ -205,9 +205,9 @@ def test_fcn_on_cityscapes(cityscapes, resnet, tmp_path, run_tool):
         *('--cfg-options', f'data_root={cityscapes}/', *TINY, *SMALL),
         *('val_dataloader.dataset.pipeline.1.scale=(160,120)', 'model.test_cfg.mode=whole'),
     )
-    (record,) = read_results(tmp_path / 'work')
-    assert record['values'] == {'mIoU': logged(tmp_path / 'work')[-1]['mIoU']}
-    assert record['data'] == 'cityscapes val'
+    (record,) = read_records(tmp_path / 'work')
+    assert record.values == {'mIoU': logged(tmp_path / 'work')[-1]['mIoU']}
+    assert record.data == 'cityscapes val'
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_the_command_with_two_processes(voc12, alexnet, tmp_path, run_benchmark)
         port=29873,
     )
     assert printed.count('Rescaled the weights on 3 training images') == 1
-    (record,) = read_results(tmp_path)
-    assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
+    (record,) = read_records(tmp_path)
+    assert (record.processes, record.batch_size, record.images) == (2, 2, 2)
     assert ' 39.10 ' in printed  # the published one
-    assert f'{record["values"]["segmentation"]:.2f}' in printed
+    assert f'{record.values["segmentation"]:.2f}' in printed

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 import mmrot
 from mmrot.models import AlexNet
-from mmrot.results.table import read_results
+from mmrot.results import read_records
 from mmrot.weights import absorb_bn
 
 FC6_8 = inheriting('benchmarks/classification/alexnet_fc6_8_voc07.py')
@@ -51,10 +51,10 @@ def test_what_is_trained(config, column, frozen, voc, alexnet, tmp_path, run_too
         kind = 'conv' if layer.startswith('conv') else 'fc'
         key = f'backbone.{layer}.{kind}.weight'
         assert torch.equal(trained[key], source[key]) == (index < frozen), layer
-    (record,) = read_results(tmp_path)
-    assert (record['table'], record['row'], record['data']) == ('table7', 'RotNet', 'VOC2007 test')
+    (record,) = read_records(tmp_path)
+    assert (record.table, record.row, record.data) == ('table7', 'RotNet', 'VOC2007 test')
     # both test images show a dog and nothing else
-    assert record['values'] == {column: pytest.approx(100)}
+    assert record.values == {column: pytest.approx(100)}
     losses = [row['loss'] for row in logged(tmp_path) if 'loss' in row]
     assert len(losses) == 2
     assert losses[0] > losses[1] > 0
@@ -70,13 +70,13 @@ def test_photos_of_one_class_each(labelled_folder, tmp_path, run_tool):
     head = Config.fromfile(tmp_path / FC6_8.name).model.head
     assert (head.type, head.num_classes) == ('mmpretrain.LinearClsHead', 3)
     assert not head.loss.use_sigmoid
-    (record,) = read_results(tmp_path)
-    assert (record['row'], record['data'], record['images']) == (
+    (record,) = read_records(tmp_path)
+    assert (record.row, record.data, record.images) == (
         'random rescaled',
         'three classes',
         6,
     )
-    assert 100 / 3 <= record['values']['classification, fc6-8'] <= 100
+    assert 100 / 3 <= record.values['classification, fc6-8'] <= 100
 
 
 def test_recipe():
@@ -110,6 +110,6 @@ def test_the_command_with_two_processes(voc, alexnet, tmp_path, run_benchmark):
         port=29875,
     )
     assert printed.count('Rescaled the weights on 4 training images') == 1
-    (record,) = read_results(tmp_path)
-    assert (record['processes'], record['batch_size'], record['images']) == (2, 2, 2)
+    (record,) = read_records(tmp_path)
+    assert (record.processes, record.batch_size, record.images) == (2, 2, 2)
     assert ' 70.87 ' in printed  # the published one

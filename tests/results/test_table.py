@@ -1,91 +1,89 @@
-import io
-import json
-
 import pytest
-from rich.console import Console
 
-from mmrot.results.table import (
+from mmrot.results import (
+    Record,
     ResultTable,
+    format_mean,
+    print_tables,
     published_table,
-    published_tables,
-    read_results,
     result_tables,
     write_results,
 )
 
 
-def record(**kwargs) -> dict:
-    return {
-        'table': 'table4',
-        'row': 'RotNet',
-        'data': 'caltech20',
-        'images': 369,
-        'values': {'conv4': 40.0, 'conv5': 30.5},
-        'checkpoint': 'a.pth',
-        'epochs': 40,
-        'seed': 0,
-        **kwargs,
-    }
-
-
-def test_published_numbers_of_the_paper():
-    assert published_table('table5')['rows']['RotNet'] == [18.8, 31.7, 38.7, 38.2, 36.5]
-    assert published_table('table3')['rows']['RotNet + conv'] == [91.16]
-    for name, table in published_tables().items():
-        for row, values in table['rows'].items():
-            assert len(values) == len(table['columns']), (name, row)
-    with pytest.raises(
-        ValueError, match="table 'table55': expected one of table1, table2, table3"
-    ):
-        published_table('table55')
-
-
-def test_published_detection():
-    rows = published_table('table8')['rows']
-    mean = sum(rows['RotNet']) / 20
-    column = published_table('table7')['columns'].index('detection')
-    assert mean == pytest.approx(published_table('table7')['rows']['RotNet'][column], abs=0.05)
-    assert published_table('resnet50_coco')['rows']['RotNet'][:2] == [37.9, 56.5]
-
-
-def test_published_and_measured_stand_side_by_side():
-    table = ResultTable([record()])
-    rows = {row[0]: row[1:] for row in table.rows()}
-    assert rows['RotNet'] == ['50.0', '43.8', '40.00', '30.50']
-    assert rows['NAT'] == ['–', '36.0', 'not run', 'not run']
-    assert list(rows) == list(published_table('table4')['rows'])
-    assert table.title.endswith('Published on ImageNet, measured on caltech20 (369 images).')
-    lines = table.to_markdown().splitlines()
-    assert lines[2] == (
-        '|  | conv4, published | conv5, published | conv4, measured | conv5, measured |'
+def record(**kwargs) -> Record:
+    fields = dict(
+        table='table4',
+        row='RotNet',
+        values={'conv4': 40.0, 'conv5': 30.5},
+        data='caltech20',
+        images=369,
+        checkpoint='a.pth',
+        epochs=40,
+        seed=0,
     )
-    assert '| RotNet | 50.0 | 43.8 | 40.00 | 30.50 |' in lines
-    assert [str(column.header) for column in table.to_rich().columns][1:] == [
-        'conv4\npublished',
-        'conv5\npublished',
-        'conv4\nmeasured',
-        'conv5\nmeasured',
+    return Record(**{**fields, **kwargs})
+
+
+def cells(table: ResultTable) -> dict[str, dict[str, str]]:
+    """Name of a line → header → cell."""
+    header, lines = table.layout()
+    return {line[0]: dict(zip(header[1:], line[1:], strict=True)) for line in lines}
+
+
+def test_format_mean_has_the_sample_deviation():
+    assert format_mean([40.0]) == '40.00'
+    assert format_mean([40.0, 42.0]) == '41.00 ± 1.41 (n=2)'  # √2
+
+
+def test_table_has_published_and_measured_columns():
+    table = ResultTable([record()])
+    assert table.layout()[0] == [
+        '',
+        'conv4, published',
+        'conv5, published',
+        'conv4, measured',
+        'conv5, measured',
     ]
+    lines = {line[0]: line[1:] for line in table.layout()[1]}
+    assert lines['RotNet'] == ['50.0', '43.8', '40.00', '30.50']
+    assert lines['NAT'] == ['–', '36.0', '–', '–']
+    assert list(lines) == list(published_table('table4')['rows'])
+    assert table.title.endswith('Published on ImageNet, measured on caltech20 (369 images).')
+    headers = [str(column.header) for column in table.to_rich().columns]
+    assert headers[1:3] == ['conv4\npublished', 'conv5\npublished']
 
 
-def test_runs_of_several_seeds_and_rows():
+def test_table_averages_seeds_of_a_row():
     records = [
         record(values={'conv4': 40.0}),
         record(values={'conv4': 42.0}, seed=1),
         record(row='ours', values={'conv5': 1.0}),
     ]
-    rows = {row[0]: row[1:] for row in ResultTable(records).rows()}
-    assert rows['RotNet'][2:] == ['41.00 ± 1.41 (n=2)', 'not run']  # sqrt(2)
-    assert rows['ours'] == ['–', '–', 'not run', '1.00']
+    lines = cells(ResultTable(records))
+    assert lines['RotNet']['conv4, measured'] == '41.00 ± 1.41 (n=2)'
+    assert list(lines['ours'].values()) == ['–', '–', '–', '1.00']
 
 
-def test_a_column_that_was_not_published():
+def test_table_restricted_to_measured_cells():
+    measured = [record(values={'conv4': 40.0}), record(row='ours', values={'conv4': 1.0})]
+    assert cells(ResultTable(measured, only_measured=True, difference=True)) == {
+        'RotNet': {
+            'conv4, published': '50.0',
+            'conv4, measured': '40.00',
+            'conv4, difference': '-10.00',
+        },
+        'ours': {'conv4, published': '–', 'conv4, measured': '1.00', 'conv4, difference': '–'},
+    }
+
+
+def test_table_omits_columns_without_a_number():
+    """Figure 5b was published as curves only; 50 labels per class are not in it."""
     table = ResultTable([record(table='figure5b', row='supervised', values={'50': 33.3})])
-    assert table.columns == ['20', '100', '400', '1000', '5000', '50']
-    assert {row[0]: row[-1] for row in table.rows()}['supervised'] == '33.30'
+    assert cells(table) == {'supervised': {'50, measured': '33.30'}}
 
 
-def test_data_sets_never_share_a_table():
+def test_data_sets_do_not_share_a_table():
     records = [record(), record(data='ImageNet'), record(table='table5', values={'conv1': 1.0})]
     assert [t.title.split('measured on ')[1] for t in result_tables(records)] == [
         'caltech20 (369 images).',
@@ -96,45 +94,54 @@ def test_data_sets_never_share_a_table():
         ResultTable(records)
 
 
-def test_results_written_and_read(tmp_path):
-    write_results([record()], tmp_path / 'run')
-    assert read_results(tmp_path / 'run') == [record()]
-    assert '| RotNet | 50.0 |' in (tmp_path / 'run/results.md').read_text()
-    with pytest.raises(FileNotFoundError, match='the run has not finished'):
-        read_results(tmp_path)
-    bad = json.dumps([record(values={'conv4': 'high'})])
-    for text in ('{', '[]', '[1]', '[{"table": "table4"}]', json.dumps(record()), bad):
-        (tmp_path / 'results.json').write_text(text)
-        with pytest.raises(ValueError, match=r'results\.json: expected'):
-            read_results(tmp_path)
-
-
-def test_only_seeds_are_averaged():
-    for other, message in (
+@pytest.mark.parametrize(
+    ('other', 'message'),
+    [
+        (dict(seed=1, checkpoint='b.pth'), 'checkpoint a.pth and b.pth'),
         (
-            {'seed': 1, 'checkpoint': 'b.pth'},
-            'table4, RotNet, conv4: runs of different exp.*a.pth',
+            dict(seed=1, epochs=1),
+            'RotNet, conv4: .* different experiments, epochs 1 and 40',
         ),
-        ({'seed': 1, 'epochs': 1}, 'different experiments, epochs 1 and 40'),
-        ({}, r'table4, RotNet, conv4: two runs of one seed among \[0, 0\]'),
-    ):
-        with pytest.raises(ValueError, match=message):
-            ResultTable([record(), record(**other)])
+        (dict(), r'table4, RotNet, conv4: several runs have the same seed, \[0, 0\]'),
+    ],
+)
+def test_table_averages_only_seeds_of_one_experiment(other, message):
+    with pytest.raises(ValueError, match=message):
+        ResultTable([record(), record(**other)])
 
 
-def test_names_are_no_markup():
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(ResultTable([record(data='photos [raw] [/x]')]).to_rich())
-    assert 'measured on photos [raw] [/x] (369 images)' in console.export_text()
+def test_print_tables_escapes_rich_markup(capsys):
+    print_tables([record(data='photos [raw] [/x]', row='[b]')])
+    printed = capsys.readouterr().out
+    assert 'measured on photos [raw] [/x] (369 images)' in ' '.join(printed.split())
+    assert '│ [b] ' in printed
 
 
-def test_a_table_of_many_columns_stands_on_its_side():
-    """One line for each class; of rows that were not measured only what is published."""
+def test_table_of_many_columns_is_transposed():
     table = ResultTable([record(table='table8', row='random', values={'dog': 1.5, 'raccoon': 2})])
     header, lines = table.layout()
     assert header == ['', 'ImageNet labels, published', 'RotNet, published', 'random, measured']
-    assert len(lines) == 21  # and the column that was not published
-    assert lines[0] == ['aeroplane', '64.0', '65.5', 'not run']
+    assert len(lines) == 21  # including the column that was not published
+    assert lines[0] == ['aeroplane', '64.0', '65.5', '–']
     assert lines[11] == ['dog', '63.9', '56.8', '1.50']
     assert lines[20] == ['raccoon', '–', '–', '2.00']
-    assert '| dog | 63.9 | 56.8 | 1.50 |' in table.to_markdown().splitlines()
+
+
+def test_write_results_writes_the_table_as_markdown(tmp_path):
+    write_results([record(values={'conv5': 30.5})], tmp_path / 'run')
+    title, blank, header, rule, *lines = (tmp_path / 'run/results.md').read_text().splitlines()
+    assert title.endswith('(369 images).')
+    assert blank == ''
+    assert [cell.strip() for cell in header.split('|')[1:-1]] == [
+        '',
+        'conv4, published',
+        'conv5, published',
+        'conv5, measured',
+    ]
+    assert set(rule) == {'|', '-'}
+    assert [cell.strip() for cell in lines[-1].split('|')[1:-1]] == [
+        'RotNet',
+        '50.0',
+        '43.8',
+        '30.50',
+    ]

@@ -7,7 +7,7 @@ Runs of several seeds become mean ± standard deviation.
 import argparse
 
 from mmrot.cli import one_line_errors
-from mmrot.results.table import print_tables, read_results, write_results
+from mmrot.results import print_tables, read_records, write_results
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument('--out', help='folder to write table.json and table.md to')
     with one_line_errors():
         args = parser.parse_args()
-        records = [record for run in args.runs for record in read_results(run)]
+        records = [record for run in args.runs for record in read_records(run)]
         if args.out:
             write_results(records, args.out, 'table')
         print_tables(records)

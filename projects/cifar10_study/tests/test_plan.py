@@ -1,6 +1,6 @@
 import pytest
 
-from mmrot.results.table import published_table
+from mmrot.results import published_table
 from projects.cifar10_study import EVALUATIONS, PRETRAININGS, Settings, select
 
 

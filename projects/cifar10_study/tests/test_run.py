@@ -9,7 +9,7 @@ import pytest
 from helpers import ROOT
 from mmengine.config import Config
 
-from mmrot.results.table import published_table
+from mmrot.results import published_table
 from projects.cifar10_study import Settings, Study, find_data, read_records, select
 
 CLASSES = published_table('table9')['columns']

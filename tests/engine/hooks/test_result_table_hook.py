@@ -1,14 +1,11 @@
 import pytest
 import torch
 from helpers import ROOT
-from mmengine.dataset import BaseDataset
-from mmpretrain.datasets import CustomDataset
 
 import mmrot
-from mmrot.datasets import Digits, PerClassSubset
-from mmrot.engine.hooks.result_table_hook import ResultTableHook, data_name
+from mmrot.engine.hooks import ResultTableHook
 from mmrot.models import NIN
-from mmrot.results.table import read_results
+from mmrot.results import read_records
 
 TINY = [
     'train_dataloader.batch_size=6',
@@ -34,21 +31,12 @@ CONFIG = mmrot.config_path('benchmarks/classification/nin4_conv_cifar10.py')
         ),
     ],
 )
-def test_tables_and_columns_must_exist(entry, message):
+def test_unknown_table_or_column_raises(entry, message):
     with pytest.raises(ValueError, match=message):
         ResultTableHook([dict(row='a', random_row='b', **entry)])
 
 
-def test_data_is_named_after_what_was_measured(labelled_folder):
-    folder = CustomDataset(data_root=str(labelled_folder), data_prefix='test')
-    assert data_name(folder) == ('three classes', 6)
-    subset = PerClassSubset(dict(type='mmrot.Digits', split='train'), 3)
-    assert data_name(subset) == ('Digits', 30)
-    assert data_name(Digits('test')) == ('Digits', 300)
-    assert isinstance(subset.dataset, BaseDataset)
-
-
-def test_a_run_leaves_its_results(labelled_folder, tmp_path, run_tool, capsys):
+def test_run_writes_and_prints_its_results(labelled_folder, tmp_path, run_tool, capsys):
     arguments = [
         CONFIG,
         '--work-dir',
@@ -59,14 +47,14 @@ def test_a_run_leaves_its_results(labelled_folder, tmp_path, run_tool, capsys):
         labelled_folder,
     ]
     run_tool('train', *arguments, '--cfg-options', *TINY)
-    (record,) = read_results(tmp_path)
-    assert (record['table'], record['row']) == ('table3', 'random init. + conv')
-    assert (record['data'], record['images'], record['epochs']) == ('three classes', 6, 2)
-    assert (record['seed'], record['batch_size'], record['samples_per_epoch']) == (3, 6, 12)
-    assert record['command'].startswith(str(ROOT / 'tools/train.py'))
+    (record,) = read_records(tmp_path)
+    assert (record.table, record.row) == ('table3', 'random init. + conv')
+    assert (record.data, record.images, record.epochs) == ('three classes', 6, 2)
+    assert (record.seed, record.batch_size, record.samples_per_epoch) == (3, 6, 12)
+    assert record.command.startswith(str(ROOT / 'tools/train.py'))
     printed = capsys.readouterr().out
     assert '72.50' in printed  # the published one
-    assert f'{record["values"]["accuracy"]:.2f}' in printed
+    assert f'{record.values["accuracy"]:.2f}' in printed
     before = (tmp_path / 'results.json').read_text()
 
     # a second run would write over the first one
@@ -74,7 +62,7 @@ def test_a_run_leaves_its_results(labelled_folder, tmp_path, run_tool, capsys):
         run_tool('train', *arguments, '--cfg-options', *TINY)
     # a finished run, resumed, shows its table again
     run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
-    assert f'{record["values"]["accuracy"]:.2f}' in capsys.readouterr().out
+    assert f'{record.values["accuracy"]:.2f}' in capsys.readouterr().out
     assert (tmp_path / 'results.json').read_text() == before
 
     # testing a checkpoint prints the table and leaves the results alone
@@ -90,7 +78,7 @@ def test_a_run_leaves_its_results(labelled_folder, tmp_path, run_tool, capsys):
         *TINY,
     )
     printed = capsys.readouterr().out.splitlines()
-    (row,) = (line for line in printed if f' {record["values"]["accuracy"]:.2f} ' in line)
+    (row,) = (line for line in printed if f' {record.values["accuracy"]:.2f} ' in line)
     assert 'random init. + conv' in row  # the checkpoint says what it is
     assert (tmp_path / 'results.json').read_text() == before
 
@@ -101,8 +89,8 @@ def test_a_run_leaves_its_results(labelled_folder, tmp_path, run_tool, capsys):
     ):
         run_tool('train', *arguments, '--cfg-options', *TINY)
     run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
-    (again,) = read_results(tmp_path)
-    assert again['values'] == record['values']
+    (again,) = read_records(tmp_path)
+    assert again.values == record.values
 
     # and cannot go on with another backbone
     state = {f'backbone.{k}': v for k, v in NIN(4, 12).state_dict().items()}
@@ -117,12 +105,14 @@ def test_a_run_leaves_its_results(labelled_folder, tmp_path, run_tool, capsys):
     [
         (
             ['custom_hooks.1.tables.0.columns.accuracy=conv3'],
-            'table3 wants a probe of conv3: there are conv2; set custom_hooks',
+            'table3 wants a probe of conv3: there are conv2; set the tables',
         ),
         (['train_dataloader.batch_size=11'], '12 images in batches of 11 leave one image'),
     ],
 )
-def test_runs_that_could_not_end_well(options, message, labelled_folder, tmp_path, run_tool):
+def test_run_that_cannot_fill_its_table_stops(
+    options, message, labelled_folder, tmp_path, run_tool
+):
     arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', 'random']
     arguments += ['--labelled-folder', labelled_folder, '--cfg-options', *TINY, *options]
     with pytest.raises(SystemExit, match=message):

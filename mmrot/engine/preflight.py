@@ -1,0 +1,82 @@
+"""Checks before training of what would fail, or lose results, hours later."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmrot.errors import UserError
+from mmrot.models import LayerProbes
+
+# The column of ResultTableHook that stands for the number of labels per class.
+NUM_PER_CLASS = 'num_per_class'
+
+
+def check_unused(work_dir: str | Path) -> None:
+    """Check that a work directory holds no other run.
+
+    Args:
+        work_dir: Work directory of a run that starts from the first iteration.
+
+    Raises:
+        UserError: If there are results or checkpoints.
+    """
+    for name in ('results.json', 'last_checkpoint'):
+        if Path(work_dir, name).exists():
+            raise UserError(
+                f'{Path(work_dir, name)} is of an earlier run: expected --resume, or another '
+                '--work-dir'
+            )
+
+
+def check_tables(
+    tables: Sequence[Mapping[str, Any]], model: nn.Module, num_per_class: int | None
+) -> None:
+    """Check that the probes of a model can fill the columns of tables.
+
+    Args:
+        tables: The tables of :class:`mmrot.ResultTableHook`.
+        model: The model, without a wrapper; one without probes passes.
+        num_per_class: Number of labelled images per class, if it is limited.
+
+    Raises:
+        UserError: If a stage has no probe, or ``num_per_class`` is not known.
+    """
+    head = getattr(model, 'head', None)
+    if not isinstance(head, LayerProbes):
+        return
+    for entry in tables:
+        columns = entry.get('columns', {})
+        if NUM_PER_CLASS in columns and num_per_class is None:
+            raise UserError(f'{entry["table"]}: expected training data mmrot.PerClassSubset')
+        if missing := set(columns.values()) - set(head.probes):
+            raise UserError(
+                f'{entry["table"]} wants a probe of {", ".join(sorted(missing))}: there are '
+                f'{", ".join(head.probes)}; set the tables of ResultTableHook'
+            )
+
+
+def check_last_batch(loader: DataLoader, model: nn.Module) -> None:
+    """Check that the probes of a model are never trained on a single image.
+
+    Args:
+        loader: Training data.
+        model: The model, without a wrapper; one without probes passes.
+
+    Raises:
+        UserError: If the last batch of an epoch has one image, which batch norm
+            cannot normalise.
+    """
+    images, batch_size = len(loader.sampler), loader.batch_size
+    if (
+        isinstance(getattr(model, 'head', None), LayerProbes)
+        and images % batch_size == 1
+        and not loader.drop_last
+    ):
+        raise UserError(
+            f'{images} images in batches of {batch_size} leave one image, which batch norm cannot '
+            'train on: expected another train_dataloader.batch_size, or '
+            'train_dataloader.drop_last=True'
+        )
