@@ -1,8 +1,12 @@
 """What several test modules use: paths, jobs, networks, logs."""
 
 import json
+import multiprocessing
+import os
 import tempfile
+import traceback
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -84,3 +88,29 @@ def logged(work_dir: Path) -> list[dict]:
 def losses(work_dir: Path) -> list[float]:
     """The training losses that the latest job in a work dir logged."""
     return [row['loss'] for row in logged(work_dir) if 'loss' in row]
+
+
+def run_ranks(function: Callable, world_size: int, folder: Path) -> None:
+    """Call ``function(folder)`` in forked processes that are connected by gloo."""
+
+    def run(rank: int) -> None:
+        status = 1
+        try:
+            torch.set_num_threads(1)  # others would wait for threads that were not forked
+            torch.distributed.init_process_group(
+                'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world_size
+            )
+            function(folder)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(status)  # pytest's own exit handlers are the parent's
+
+    context = multiprocessing.get_context('fork')
+    processes = [context.Process(target=run, args=(rank,)) for rank in range(world_size)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0] * world_size

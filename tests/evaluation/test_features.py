@@ -1,16 +1,66 @@
 import numpy as np
+import pytest
 import torch
+import torch.nn.functional as F
+from helpers import run_ranks
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from mmrot.evaluation.features import extract_features
+from mmrot.errors import UserError
+from mmrot.evaluation import features as module
+from mmrot.evaluation.features import (
+    extract_dataset,
+    extract_features,
+    load_features,
+    pool_features,
+)
 
 
 class Outputs(nn.Module):
-    """Returns the image itself and its channel maxima."""
+    """Return the image itself and its channel maxima; count the images."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1).eval()  # frozen
+        self.images = 0
 
     def forward(self, x):
+        self.images += len(x)
         return x, x.amax((2, 3))
+
+
+class Images(torch.utils.data.Dataset):
+    """Images of one value each, in the order of their labels' squares."""
+
+    metainfo = {'classes': ('cat', 'dog', 'owl')}
+
+    def __init__(self, count=11, labels=None, broken=None):
+        self.labels = [index**2 % 3 for index in range(count)] if labels is None else labels
+        self.count, self.broken = count, broken
+
+    def __len__(self):
+        return self.count
+
+    def get_data_info(self, index):
+        info = {'img_path': f'photos/{index}.jpg', 'gt_label': self.labels[index]}
+        return info | {'gt_label_difficult': [2]} if np.ndim(self.labels[index]) else info
+
+    def __getitem__(self, index):
+        if index == self.broken:
+            raise RuntimeError('power cut')
+        return {
+            'inputs': torch.full((1, 2, 2), float(index)) + torch.eye(2),
+            'data_samples': DataSample(),
+        }
+
+
+POOLS = {'map': 'avg', 'top': 'avg'}
+
+
+def extract(dataset, backbone=None, pools=POOLS, batch_size=4, **kwargs):
+    return extract_dataset(
+        backbone or Outputs(), lambda batch: batch, dataset, pools, batch_size, **kwargs
+    )
 
 
 def test_extract_features_averages_maps_and_keeps_order():
@@ -20,9 +70,156 @@ def test_extract_features_averages_maps_and_keeps_order():
         dict(inputs=images[:2], data_samples=samples[:2]),
         dict(inputs=images[2:], data_samples=samples[2:]),
     ]
-    backbone = Outputs().train()
+    backbone = Outputs()
     (maps, vectors), labels = extract_features(backbone, lambda batch: batch, batches)
     np.testing.assert_array_equal(maps, [[7.5], [23.5], [39.5]])
     np.testing.assert_array_equal(vectors, [[15.0], [31.0], [47.0]])
     assert labels.tolist() == [2, 0, 1]
     assert backbone.training
+    assert not backbone.norm.training
+
+
+@pytest.mark.parametrize(
+    ('channels', 'side'), [(64, 12), (192, 7), (384, 5), (256, 6), (512, 4), (1024, 3), (2048, 2)]
+)
+def test_pooling_to_about_9000_elements_gives_the_sides_of_the_papers(channels, side):
+    pooled = pool_features(torch.rand(1, channels, 14, 14), 9000)
+    assert pooled.shape == (1, channels * side**2)
+
+
+def test_pooling_does_not_enlarge_a_map():
+    assert pool_features(torch.rand(2, 16, 3, 2), 9000).shape == (2, 16 * 2 * 2)
+
+
+def test_pooling_by_the_windows_of_the_source():
+    x = torch.rand(2, 3, 112, 112)
+    window = dict(kernel_size=10, stride=10, padding=4)
+    expected = F.avg_pool2d(x, 10, 10, 4)
+    assert expected.shape[2:] == (12, 12)
+    torch.testing.assert_close(pool_features(x, window), expected.flatten(1))
+
+
+def test_tokens_are_averaged_and_vectors_stay():
+    x = torch.rand(2, 5, 3)
+    torch.testing.assert_close(pool_features(x), x.mean(1))
+    torch.testing.assert_close(pool_features(x[:, 0], 9000), x[:, 0])
+    with pytest.raises(UserError, match='Cannot pool list'):
+        pool_features([x])
+
+
+def test_features_files_and_labels_are_in_the_order_of_the_data_set():
+    found = extract(Images(11))
+    np.testing.assert_array_equal(found.stages['map'][:, 0], np.arange(11) + 0.5)
+    np.testing.assert_array_equal(found.stages['top'][:, 0], np.arange(11) + 1.0)
+    assert found.files[10] == 'photos/10.jpg'
+    assert found.labels.tolist() == [0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1]
+    assert found.classes == ('cat', 'dog', 'owl')
+
+
+def test_batch_size_does_not_change_the_features():
+    one, many = extract(Images(11), batch_size=1), extract(Images(11), batch_size=11)
+    np.testing.assert_allclose(one.stages['map'], many.stages['map'], rtol=1e-6)
+
+
+def test_folder_has_the_same_features_and_loads_again(tmp_path):
+    memory, files = extract(Images(11)), extract(Images(11), folder=tmp_path)
+    for found in (files, load_features(tmp_path)):
+        np.testing.assert_array_equal(found.stages['map'], memory.stages['map'])
+        assert isinstance(found.stages['map'], np.memmap)
+        assert found.files == memory.files
+        assert found.labels.tolist() == memory.labels.tolist()
+        assert found.classes == memory.classes
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *('features.json', 'images.csv', 'map.npy', 'top.npy')
+    ]
+    assert (tmp_path / 'images.csv').read_text().splitlines()[1] == 'photos/0.jpg,0'
+
+
+def test_several_labels_are_targets_with_difficult_ones(tmp_path):
+    labels = [[0], [1, 2], []]
+    expected = [[1, 0, -1], [0, 1, 1], [0, 0, -1]]
+    assert extract(Images(3, labels)).labels.tolist() == expected
+    assert extract(Images(3, labels), folder=tmp_path).labels.tolist() == expected
+
+
+def test_images_without_labels(tmp_path):
+    assert extract(Images(3, [None] * 3), folder=tmp_path).labels is None
+    assert (tmp_path / 'images.csv').read_text().splitlines()[0] == 'file'
+
+
+def test_interrupted_extraction_resumes(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, '_SECONDS_BETWEEN_FLUSHES', 0)
+    with pytest.raises(RuntimeError, match='power cut'):
+        extract(Images(11, broken=9), folder=tmp_path / 'resumed')
+    with pytest.raises(UserError, match='has not finished'):
+        load_features(tmp_path / 'resumed')
+    backbone = Outputs()
+    extract(Images(11), backbone, folder=tmp_path / 'resumed')
+    assert backbone.images == 1 + 3  # one to learn the sizes, and the last batch
+    extract(Images(11), folder=tmp_path / 'whole')
+    for name in ('map.npy', 'top.npy', 'images.csv', 'features.json'):
+        whole = (tmp_path / 'whole' / name).read_bytes()
+        assert (tmp_path / 'resumed' / name).read_bytes() == whole
+
+
+def test_finished_extraction_is_only_read(tmp_path):
+    extract(Images(11), folder=tmp_path)
+    backbone = Outputs()
+    extract(Images(11), backbone, folder=tmp_path)
+    assert backbone.images == 1
+
+
+@pytest.mark.parametrize(
+    ('change', 'name'),
+    [
+        (dict(source={'checkpoint': 'b'}), 'source'),
+        (dict(dataset=Images(12)), 'images'),
+        (dict(dataset=Images(11, [0] * 11)), 'labels'),
+        (dict(pools={'map': 4, 'top': 'avg'}), 'stages'),
+    ],
+)
+def test_folder_of_other_features_is_not_overwritten(tmp_path, change, name):
+    settings = dict(dataset=Images(11), folder=tmp_path, source={'checkpoint': 'a'})
+    extract(**settings)
+    before = (tmp_path / 'map.npy').read_bytes()
+    with pytest.raises(UserError, match=f'has features of other {name}'):
+        extract(**{**settings, **change})
+    assert (tmp_path / 'map.npy').read_bytes() == before
+
+
+def test_memory_map_cut_short_is_named(tmp_path):
+    extract(Images(11), folder=tmp_path)
+    content = (tmp_path / 'map.npy').read_bytes()
+    (tmp_path / 'map.npy').write_bytes(content[:-8])
+    with pytest.raises(UserError, match=r'map\.npy is missing or cut short'):
+        load_features(tmp_path)
+    (tmp_path / 'map.npy').unlink()
+    with pytest.raises(UserError, match=r'map\.npy is missing or cut short'):
+        load_features(tmp_path)
+    with pytest.raises(UserError, match='is not a folder of features'):
+        load_features(tmp_path.parent)
+
+
+def test_features_that_are_not_finite_are_named():
+    class Broken(Outputs):
+        def forward(self, x):
+            return x / (x.amax() > 6), x.amax((2, 3))
+
+    with pytest.raises(UserError, match=r'features of map for photos/0\.jpg are not finite'):
+        extract(Images(5), Broken())
+
+
+def distributed(folder):
+    found = extract(Images(11))
+    extract(Images(11), folder=folder / 'two')
+    np.save(folder / f'memory{torch.distributed.get_rank()}.npy', found.stages['map'])
+
+
+def test_two_processes_give_the_same_features(tmp_path):
+    run_ranks(distributed, 2, tmp_path)
+    one = extract(Images(11), folder=tmp_path / 'one')
+    for rank in range(2):
+        np.testing.assert_array_equal(np.load(tmp_path / f'memory{rank}.npy'), one.stages['map'])
+    for name in ('map.npy', 'top.npy', 'images.csv', 'features.json'):
+        two = (tmp_path / 'two' / name).read_bytes()
+        assert two == (tmp_path / 'one' / name).read_bytes()
