@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from mmrot.errors import UserError
 
 _GAP = 8  # pixels between the panels
-_HEADER = 24  # pixels for their names
+_HEADER = 24  # pixels above the panels for their names
 
 
 @torch.no_grad()
@@ -25,31 +25,31 @@ def draw_side_by_side(
     count: int = 6,
     score_thr: float = 0.3,
 ) -> Iterator[Path]:
-    """Draw input, prediction and truth of some images, one picture each.
+    """Draw input, prediction and ground truth of images side by side.
 
     Args:
-        model (nn.Module): Detector of mmdet or segmentor of mmseg.
-        dataset (Dataset): What it is tested on, with annotations.
-        visualizer (Visualizer): Of the model's host.
-        out_dir (str | Path): Made where it does not exist;
-            ``<index>_<image>.png`` goes there.
-        count (int): How many images, spread evenly over the data set.
-        score_thr (float): Boxes with a lower score are not drawn.
+        model: Detector of mmdet or segmentor of mmseg; it is set to eval mode.
+        dataset: Annotated test dataset.
+        visualizer: Local visualizer of mmdet or mmseg.
+        out_dir: Output directory for the files ``<index>_<image>.png``. It is
+            created if necessary.
+        count: Number of images, evenly spaced over the dataset.
+        score_thr: Minimum score of the boxes to draw, from 0 to 1.
 
     Yields:
-        Path: A picture that was written.
+        Path of each file written.
 
     Raises:
-        UserError: If ``count`` is below 1, or the visualizer draws neither
-            detections nor segmentations.
+        UserError: If ``count`` is below 1 or the visualizer is not of mmdet or
+            mmseg.
     """
     if count < 1:
-        raise UserError(f'--count {count}: expected 1 or more')
+        raise UserError(f'count={count} is not a positive integer.')
     host = type(visualizer).__module__.partition('.')[0]
     if host not in ('mmdet', 'mmseg'):
         raise UserError(
-            f'visualizer {type(visualizer).__name__}: expected a config of mmdet or mmseg, whose '
-            'visualizers draw detections and segmentations'
+            f'the visualizer {type(visualizer).__name__} draws neither detections nor '
+            'segmentations. Use a config of mmdet or mmseg.'
         )
     more = dict(pred_score_thr=score_thr) if host == 'mmdet' else dict(with_labels=False)
     out_dir = Path(out_dir)
@@ -60,25 +60,25 @@ def draw_side_by_side(
         (sample,) = model.test_step(pseudo_collate([dataset[int(index)]]))
         image = mmcv.imread(sample.img_path, channel_order='rgb')
         panels = {'input': image}
-        for name in ('prediction', 'truth'):
+        for name in ('prediction', 'ground truth'):
             visualizer.add_datasample(
                 name,
                 image,
                 data_sample=sample.cpu(),
                 draw_pred=name == 'prediction',
-                draw_gt=name == 'truth',
+                draw_gt=name == 'ground truth',
                 show=False,
                 **more,
             )
             panels[name] = visualizer.get_image()
-        # two folders may have images of one name
+        # images in different folders may have the same name
         path = out_dir / f'{index:05d}_{Path(sample.img_path).stem}.png'
         mmcv.imwrite(_join(panels)[..., ::-1], str(path))
         yield path
 
 
 def _join(panels: dict[str, np.ndarray]) -> np.ndarray:
-    """Put pictures of one size beside each other, under their names."""
+    """Concatenate panels of one size horizontally, below their names."""
     columns = []
     for name, picture in panels.items():
         header = np.full((_HEADER, picture.shape[1], 3), 255, np.uint8)

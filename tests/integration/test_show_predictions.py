@@ -1,4 +1,4 @@
-"""Pictures of predictions beside the truth."""
+"""Pictures of predictions next to the ground truth."""
 
 import cv2
 import numpy as np
@@ -7,8 +7,6 @@ import torch
 from helpers import inheriting
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-
-from mmrot.visualization import draw_side_by_side
 
 pytest.importorskip('mmdet')
 FASTER = inheriting('benchmarks/detection/faster_rcnn_alexnet_voc07.py')
@@ -27,7 +25,9 @@ def detector(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings('ignore:__array_wrap__', 'ignore:.*out of bounds')
-def test_input_prediction_and_truth(voc, detector, tmp_path, run_tool, capsys):
+def test_show_predictions_draws_input_prediction_and_ground_truth(
+    voc, detector, tmp_path, run_tool, capsys
+):
     run_tool(
         *('show_predictions', FASTER, detector, '--work-dir', tmp_path / 'work'),
         *('--count', 2, '--out-dir', tmp_path / 'pictures', '--score-thr', 1),
@@ -44,17 +44,13 @@ def test_input_prediction_and_truth(voc, detector, tmp_path, run_tool, capsys):
     assert picture.shape == (24 + 96, 3 * 128 + 2 * 8, 3)
     panels = [picture[24:, start : start + 128] for start in (0, 136, 272)]
     assert np.array_equal(panels[0], source)
-    # no box has the score 1, and the truth is one box on the border of the square
+    # no box has a score of 1, and the ground truth is one box at the border of the square
     assert abs(panels[1] - source).mean() < 2
     difference = abs(panels[2] - source).sum(2)
     assert (difference > 100).any()
 
 
-def test_what_cannot_be_drawn(detector, tmp_path, run_tool):
+def test_show_predictions_rejects_a_checkpoint_of_another_model(detector, tmp_path, run_tool):
     arguments = ['show_predictions', inheriting('rotnet/nin4_digits.py'), detector]
     with pytest.raises(SystemExit, match='does not fit the model'):
         run_tool(*arguments, '--work-dir', tmp_path)
-    with pytest.raises(ValueError, match='--count 0: expected 1 or more'):
-        next(draw_side_by_side(None, [], None, tmp_path, count=0))
-    with pytest.raises(ValueError, match='visualizer object: expected a config of mmdet or mmseg'):
-        next(draw_side_by_side(None, [], object(), tmp_path))
