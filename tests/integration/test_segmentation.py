@@ -1,4 +1,4 @@
-"""Segmentation: FCN on AlexNet and ResNet-50 on tiny data sets in their real layouts."""
+"""Segmentation with FCNs on tiny versions of VOC and Cityscapes with mmseg."""
 
 import shutil
 from pathlib import Path
@@ -88,8 +88,8 @@ def weights(work_dir: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.filterwarnings('ignore:__array_wrap__')
-def test_fcn32s(voc12, alexnet, tmp_path, run_tool):
-    """Batch norm is absorbed, fc6 and fc7 are convolutions, all of it is trained."""
+def test_fcn32s_trains_and_draws_predictions(voc12, alexnet, tmp_path, run_tool):
+    """Batch norm is absorbed, fc6 and fc7 are convolutions, all layers are trained."""
     state, path = alexnet
     arguments = [FCN32S, '--work-dir', tmp_path, '--backbone', path]
     options = [f'data_root={voc12}', 'custom_hooks.0.rescale=0', *TINY, *ALEXNET]
@@ -123,8 +123,8 @@ def test_fcn32s(voc12, alexnet, tmp_path, run_tool):
     assert np.abs(colours[0] - colours[1]).max() > 50
 
 
-def test_recipe():
-    """What aligns input and output, and Long et al.'s schedule."""
+def test_fcn32s_config_has_published_settings():
+    """Alignment of input and output, and the schedule of Long et al."""
     cfg = Config.fromfile(FCN32S)
     backbone, head = cfg.model.backbone, cfg.model.decode_head
     assert (backbone.padding, backbone.convolutional, head.align_corners) == (96, True, False)
@@ -159,14 +159,14 @@ def test_segmentation_rejects_inconsistent_settings(options, message, voc12, tmp
     assert not list(tmp_path.rglob('*.pth'))
 
 
-def test_random_rescaled(voc12, tmp_path, run_tool, capsys):
+def test_fcn32s_rescales_random_weights(voc12, tmp_path, run_tool, capsys):
     arguments = [FCN32S, '--work-dir', tmp_path, '--backbone', 'random-rescaled']
     run_tool('train', *arguments, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET)
     assert 'Rescaled the weights on 3 training images' in capsys.readouterr().out
     assert read_records(tmp_path)[0].row == 'random rescaled'
 
 
-def test_fcn_on_voc12aug(voc12, resnet, tmp_path, run_tool):
+def test_fcn_trains_on_voc12aug(voc12, resnet, tmp_path, run_tool):
     options = [option.replace('.dataset.', '.dataset.datasets.{}.') for option in SMALL[1:]]
     run_tool(
         *('train', VOC12AUG, '--work-dir', tmp_path, '--backbone', resnet),
@@ -199,7 +199,7 @@ def cityscapes(tmp_path) -> Path:
     return tmp_path / 'cityscapes'
 
 
-def test_fcn_on_cityscapes(cityscapes, resnet, tmp_path, run_tool):
+def test_fcn_trains_on_cityscapes(cityscapes, resnet, tmp_path, run_tool):
     run_tool(
         *('train', CITYSCAPES, '--work-dir', tmp_path / 'work', '--backbone', resnet),
         *('--cfg-options', f'data_root={cityscapes}/', *TINY, *SMALL),
@@ -213,7 +213,7 @@ def test_fcn_on_cityscapes(cityscapes, resnet, tmp_path, run_tool):
 @pytest.mark.parametrize(
     'broken', ['class', 'size', 'mask', 'cut mask', 'colours', 'photo', 'empty']
 )
-def test_bad_data(broken, voc12, tmp_path, run_tool):
+def test_segmentation_names_invalid_files(broken, voc12, tmp_path, run_tool):
     root = tmp_path / 'VOC2012'
     shutil.copytree(voc12, root)
     mask = root / 'SegmentationClass/2007_000001.png'
@@ -247,7 +247,7 @@ def test_bad_data(broken, voc12, tmp_path, run_tool):
     assert not list(tmp_path.rglob('*.pth'))
 
 
-def test_classes_that_are_not_those_of_the_head(voc12, tmp_path, run_tool):
+def test_segmentation_rejects_another_number_of_classes(voc12, tmp_path, run_tool):
     with pytest.raises(SystemExit, match=r'decode_head\.num_classes=20: expected 21, the'):
         run_tool(
             *('train', FCN32S, '--work-dir', tmp_path, '--backbone', 'random'),
@@ -257,7 +257,7 @@ def test_classes_that_are_not_those_of_the_head(voc12, tmp_path, run_tool):
 
 
 @pytest.mark.slow
-def test_the_command_with_two_processes(voc12, alexnet, tmp_path, run_benchmark):
+def test_segmentation_command_trains_with_two_processes(voc12, alexnet, tmp_path, run_benchmark):
     printed = run_benchmark(
         *('segmentation.sh', alexnet[1]),
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET),
