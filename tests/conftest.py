@@ -12,8 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from helpers import ROOT, forget_jobs, write_photo
 from mmengine.registry import DefaultScope
+from torch import nn
+
+from mmrot.models import AlexNet, ResNet
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +26,37 @@ def _mmpretrain_scope(request) -> Iterator[None]:
     DefaultScope.get_instance(request.node.nodeid, scope_name='mmpretrain')
     yield
     forget_jobs()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _unformatted_configs() -> Iterator[None]:
+    """Skip yapf, which mmengine calls whenever it logs or saves a config: 1 to 2 s per job."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **style: (text, False))
+        yield
+
+
+def _write_pretrained(network: nn.Module, path: Path) -> Path:
+    """Write a backbone as a pretraining checkpoint."""
+    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
+    torch.save({'state_dict': {**state, 'head.fc.weight': torch.rand(4, 8)}}, path)
+    return path
+
+
+@pytest.fixture(scope='session')
+def alexnet_checkpoint(tmp_path_factory) -> Path:
+    """A pretraining checkpoint of an AlexNet whose fc6 and fc7 have 64 channels."""
+    torch.manual_seed(0)
+    network = AlexNet(fc_channels=64)
+    network.init_weights()
+    return _write_pretrained(network, tmp_path_factory.mktemp('weights') / 'alexnet.pth')
+
+
+@pytest.fixture(scope='session')
+def resnet_checkpoint(tmp_path_factory) -> Path:
+    """A pretraining checkpoint of a ResNet-18."""
+    torch.manual_seed(0)
+    return _write_pretrained(ResNet(18), tmp_path_factory.mktemp('weights') / 'resnet18.pth')
 
 
 @pytest.fixture(scope='session')

@@ -12,7 +12,7 @@ from helpers import inheriting, logged
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmrot.models import AlexNet, ResNet
+from mmrot.models import AlexNet
 from mmrot.results import published_table, read_records
 from mmrot.weights import absorb_bn, rescale
 from mmrot.weights.images import read_images
@@ -39,7 +39,7 @@ FAST = inheriting('benchmarks/detection/fast_rcnn_alexnet_voc07.py')
 def pretrained(tmp_path_factory) -> tuple[AlexNet, Path]:
     """An AlexNet with batch norm, and a file of its weights with batch norm absorbed."""
     torch.manual_seed(0)
-    network = AlexNet(out_indices=(5, 7))
+    network = AlexNet(out_indices=(5, 7), fc_channels=64)
     network.init_weights()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
@@ -56,6 +56,8 @@ def test_faster_rcnn_shared_layers_are_fc6_and_fc7(pretrained):
     """On a 6x6 map the box head's layers compute the same as the source network."""
     network, path = pretrained
     cfg = Config.fromfile(CONFIG)
+    assert cfg.model.roi_head.bbox_head.fc_out_channels == 4096
+    cfg.model.roi_head.bbox_head.fc_out_channels = 64  # as in pretrained
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(cfg.model).eval()
     state = torch.load(path)['state_dict']
@@ -70,7 +72,7 @@ def test_faster_rcnn_shared_layers_are_fc6_and_fc7(pretrained):
         x = head.relu(fc(x))
     with_bn = network.fc7(network.fc6(maps.flatten(1)))
     torch.testing.assert_close(x, with_bn, rtol=1e-4, atol=1e-4)
-    absorbed = AlexNet(norm_cfg=None).eval()
+    absorbed = AlexNet(norm_cfg=None, fc_channels=64).eval()
     absorbed.load_state_dict(state)
     torch.testing.assert_close(x, absorbed.fc7(absorbed.fc6(maps.flatten(1))))
     assert x.std() > 0
@@ -89,6 +91,7 @@ TINY = [
     *('test_dataloader.num_workers=0', 'default_hooks.logger.interval=1'),
 ]
 SMALL = [
+    'model.roi_head.bbox_head.fc_out_channels=64',
     'train_dataloader.dataset.pipeline.2.scales=[(200,96),(200,128)]',
     'val_dataloader.dataset.pipeline.1.scale=(200,96)',
 ]
@@ -182,6 +185,7 @@ def proposals(voc) -> Path:
 
 
 FAST_OPTIONS = [
+    'model.roi_head.bbox_head.fc_out_channels=64',
     'train_dataloader.dataset.pipeline.3.transforms.0.scales=[(200,96),(200,128)]',
     'val_dataloader.dataset.pipeline.2.transforms.0.scale=(200,96)',
     'default_hooks.checkpoint.interval=9',
@@ -294,18 +298,10 @@ def test_detection_names_an_image_that_cannot_be_decoded(voc, tmp_path, run_tool
     assert not (tmp_path / 'work/results.json').exists()
 
 
-@pytest.fixture(scope='module')
-def resnet(tmp_path_factory) -> Path:
-    """A pretraining checkpoint of a ResNet-50."""
-    torch.manual_seed(0)
-    network = ResNet(50)
-    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
-    path = tmp_path_factory.mktemp('weights') / 'resnet50.pth'
-    torch.save({'state_dict': {**state, 'head.fc.weight': torch.rand(4, 2048)}}, path)
-    return path
-
-
 C4_OPTIONS = [
+    *('model.backbone.depth=18', 'model.rpn_head.in_channels=256'),
+    *('model.roi_head.shared_head.depth=18', 'model.roi_head.bbox_head.in_channels=512'),
+    'model.roi_head.bbox_roi_extractor.out_channels=256',
     'model.roi_head.bbox_roi_extractor.roi_layer.output_size=4',
     'model.roi_head.bbox_head.roi_feat_size=2',
     *('model.train_cfg.rcnn.sampler.num=8', 'model.test_cfg.rpn.max_per_img=8'),
@@ -316,19 +312,20 @@ C4_OPTIONS = [
 ]
 
 
-def test_faster_rcnn_c4_trains_layer4_in_the_head(voc, resnet, tmp_path, run_tool):
+@pytest.mark.slow
+def test_faster_rcnn_c4_trains_layer4_in_the_head(voc, resnet_checkpoint, tmp_path, run_tool):
     """It trains on VOC 2007 and 2012; layer4 of the checkpoint is loaded into the head."""
     root = tmp_path / 'VOCdevkit'
     shutil.copytree(voc, root)
     shutil.copytree(voc / 'VOC2007', root / 'VOC2012')
-    arguments = [C4, '--work-dir', tmp_path / 'work', '--backbone', resnet]
+    arguments = [C4, '--work-dir', tmp_path / 'work', '--backbone', resnet_checkpoint]
     run_tool('train', *arguments, '--cfg-options', f'data_root={root}/', *TINY, *C4_OPTIONS)
     trained = trained_weights(tmp_path / 'work')
-    source = torch.load(resnet)['state_dict']
+    source = torch.load(resnet_checkpoint)['state_dict']
     for key, name in (
         ('backbone.conv1.weight', 'conv1.weight'),
-        ('backbone.layer3.5.conv2.weight', 'layer3.5.conv2.weight'),
-        ('roi_head.shared_head.layer4.2.conv3.weight', 'layer4.2.conv3.weight'),
+        ('backbone.layer3.1.conv2.weight', 'layer3.1.conv2.weight'),
+        ('roi_head.shared_head.layer4.1.conv2.weight', 'layer4.1.conv2.weight'),
     ):
         moved = (trained[key] - source[f'backbone.{name}']).norm() / trained[key].norm()
         assert 0 < moved < 0.05, key
@@ -374,22 +371,28 @@ def coco(voc, tmp_path_factory) -> Path:
     return root
 
 
-def test_mask_rcnn_trains_and_records_coco_metrics(coco, resnet, tmp_path, run_tool):
-    arguments = [MASK, '--work-dir', tmp_path, '--backbone', resnet]
+MASK_OPTIONS = [
+    *('model.backbone.depth=18', 'model.neck.in_channels=[64,128,256,512]'),
+    *('train_cfg.max_epochs=1', 'model.train_cfg.rcnn.sampler.num=16'),
+    *('model.test_cfg.rpn.max_per_img=16', 'model.test_cfg.rcnn.max_per_img=8'),
+    'train_dataloader.dataset.pipeline.2.scales=[(160,96)]',
+    'val_dataloader.dataset.pipeline.1.scale=(160,96)',
+]
+
+
+@pytest.mark.slow
+def test_mask_rcnn_trains_and_records_coco_metrics(coco, resnet_checkpoint, tmp_path, run_tool):
+    arguments = [MASK, '--work-dir', tmp_path, '--backbone', resnet_checkpoint]
     run_tool(
         *('train', *arguments, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
-        *('train_cfg.max_epochs=1', 'optim_wrapper.optimizer.lr=0.0002'),
-        *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rpn.max_per_img=16'),
-        *('model.test_cfg.rcnn.score_thr=0', 'model.test_cfg.rcnn.max_per_img=8'),
-        'train_dataloader.dataset.pipeline.2.scales=[(200,96),(200,128)]',
-        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+        *(*MASK_OPTIONS, 'optim_wrapper.optimizer.lr=0.0002', 'model.test_cfg.rcnn.score_thr=0'),
     )
     rows = [row for row in logged(tmp_path) if 'loss_mask' in row]
     assert len(rows) == 2  # 4 images by 2
     trained = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
-    source = torch.load(resnet)['state_dict']
-    weight = trained['backbone.layer4.2.conv3.weight']
-    moved = (weight - source['backbone.layer4.2.conv3.weight']).norm() / weight.norm()
+    source = torch.load(resnet_checkpoint)['state_dict']
+    weight = trained['backbone.layer4.1.conv2.weight']
+    moved = (weight - source['backbone.layer4.1.conv2.weight']).norm() / weight.norm()
     assert 0 < moved < 0.05
     for key in ('neck.fpn_convs.0.bn', 'roi_head.bbox_head.shared_convs.3.bn'):
         assert trained[f'{key}.num_batches_tracked'] == 2
@@ -398,30 +401,27 @@ def test_mask_rcnn_trains_and_records_coco_metrics(coco, resnet, tmp_path, run_t
     assert (record.data, record.images) == (f'{coco.name} instances_val2017', 2)
 
 
+@pytest.mark.slow
 def test_mask_rcnn_without_detections_ends_with_a_table(coco, tmp_path, run_tool, capsys):
     """mmdet's metric then reports nothing."""
     run_tool(
         *('train', MASK, '--work-dir', tmp_path, '--backbone', 'random'),
-        *('--cfg-options', f'data_root={coco}/', *TINY[2:], 'train_cfg.max_epochs=1'),
-        *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rcnn.score_thr=1'),
-        'train_dataloader.dataset.pipeline.2.scales=[(200,96)]',
-        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
+        *('--cfg-options', f'data_root={coco}/', *TINY[2:], *MASK_OPTIONS),
+        'model.test_cfg.rcnn.score_thr=1',
     )
     assert read_records(tmp_path)[0].values == {}
     assert 'Not measured: coco/bbox_mAP, ' in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_detection_command_trains_coco_with_two_processes(coco, resnet, tmp_path, run_benchmark):
+def test_detection_command_trains_coco_with_two_processes(
+    coco, resnet_checkpoint, tmp_path, run_benchmark
+):
     printed = run_benchmark(
-        *('detection.sh', resnet, MASK),
+        *('detection.sh', resnet_checkpoint, MASK),
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
-        *('train_cfg.max_epochs=1', 'train_dataloader.batch_size=1'),
+        *(*MASK_OPTIONS, 'train_dataloader.batch_size=1', 'model.test_cfg.rcnn.score_thr=0'),
         *('optim_wrapper.optimizer.lr=0.0002', 'default_hooks.checkpoint.interval=9'),
-        *('model.train_cfg.rcnn.sampler.num=16', 'model.test_cfg.rpn.max_per_img=16'),
-        *('model.test_cfg.rcnn.score_thr=0', 'model.test_cfg.rcnn.max_per_img=8'),
-        'train_dataloader.dataset.pipeline.2.scales=[(200,96)]',
-        'val_dataloader.dataset.pipeline.1.scale=(200,96)',
         port=29877,
     )
     (record,) = read_records(tmp_path)
@@ -449,10 +449,10 @@ def test_detection_command_trains_voc_with_two_processes(voc, pretrained, tmp_pa
 
 def test_load_module_rejects_fc6_of_another_size(pretrained, voc, tmp_path, run_tool):
     state = dict(torch.load(pretrained[1])['state_dict'])
-    state['fc6.fc.weight'] = torch.rand(512, 9216)
-    target = torch.nn.Linear(9216, 4096)
+    state['fc6.fc.weight'] = torch.rand(32, 9216)
+    target = torch.nn.Linear(9216, 64)
     with pytest.raises(
-        ValueError, match=r'file, fc6\.fc: fc6\.fc\.weight has \(512, 9216\), expected'
+        ValueError, match=r'file, fc6\.fc: fc6\.fc\.weight has \(32, 9216\), expected'
     ):
         load_module(target, state, 'fc6.fc', 'file')
     with pytest.raises(ValueError, match=r'fc9: fc9\.weight is missing; fc9\.bias is missing'):
@@ -460,5 +460,5 @@ def test_load_module_rejects_fc6_of_another_size(pretrained, voc, tmp_path, run_
     # and by the command, which rescales first
     torch.save(state, tmp_path / 'small.pth')
     arguments = [CONFIG, '--work-dir', tmp_path / 'work', '--backbone', tmp_path / 'small.pth']
-    with pytest.raises(SystemExit, match=r'checkpoint .*small\.pth: .*size mismatch for fc6'):
+    with pytest.raises(SystemExit, match=r'checkpoint .*small\.pth: .*size mismatch for fc7'):
         run_tool('train', *arguments, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL)

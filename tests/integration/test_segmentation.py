@@ -10,7 +10,6 @@ import torch
 from helpers import inheriting, logged
 from mmengine.config import Config
 
-from mmrot.models import AlexNet, ResNet
 from mmrot.results import read_records
 from mmrot.weights import absorb_bn, fully_convolutional
 
@@ -24,7 +23,15 @@ TINY = [
     *('test_dataloader.num_workers=0', 'default_hooks.logger.interval=1'),
     'default_hooks.checkpoint.interval=2',
 ]
-ALEXNET = ['model.data_preprocessor.size=(128,160)']
+ALEXNET = [
+    *('model.data_preprocessor.size=(128,160)', 'model.backbone.fc_channels=64'),
+    *('model.decode_head.in_channels=64', 'model.decode_head.channels=64'),
+]
+RESNET18 = [
+    *('model.backbone.depth=18', 'model.decode_head.in_channels=512'),
+    *('model.decode_head.channels=32', 'model.auxiliary_head.in_channels=256'),
+    'model.auxiliary_head.channels=32',
+]
 SMALL = [
     'model.data_preprocessor.size=(64,64)',
     'train_dataloader.dataset.pipeline.2.scale=(160,120)',
@@ -62,44 +69,25 @@ def voc12(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture(scope='module')
-def alexnet(tmp_path_factory) -> tuple[dict[str, torch.Tensor], Path]:
-    """The weights of an AlexNet with batch norm, and a pretraining checkpoint of it."""
-    torch.manual_seed(0)
-    network = AlexNet()
-    network.init_weights()
-    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
-    path = tmp_path_factory.mktemp('weights') / 'alexnet.pth'
-    torch.save({'state_dict': {**state, 'head.fc.weight': torch.rand(4, 4096)}}, path)
-    return network.state_dict(), path
-
-
-@pytest.fixture(scope='module')
-def resnet(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    state = {f'backbone.{key}': value for key, value in ResNet(50).state_dict().items()}
-    path = tmp_path_factory.mktemp('weights') / 'resnet50.pth'
-    torch.save({'state_dict': state}, path)
-    return path
-
-
 def weights(work_dir: Path) -> dict[str, torch.Tensor]:
     return torch.load(work_dir / 'iter_2.pth', weights_only=False)['state_dict']
 
 
 @pytest.mark.filterwarnings('ignore:__array_wrap__')
-def test_fcn32s_trains_and_draws_predictions(voc12, alexnet, tmp_path, run_tool):
+def test_fcn32s_trains_and_draws_predictions(voc12, alexnet_checkpoint, tmp_path, run_tool):
     """Batch norm is absorbed, fc6 and fc7 are convolutions, all layers are trained."""
-    state, path = alexnet
-    arguments = [FCN32S, '--work-dir', tmp_path, '--backbone', path]
+    arguments = [FCN32S, '--work-dir', tmp_path, '--backbone', alexnet_checkpoint]
     options = [f'data_root={voc12}', 'custom_hooks.0.rescale=0', *TINY, *ALEXNET]
     run_tool('train', *arguments, '--cfg-options', *options)
     rows = [row for row in logged(tmp_path) if 'decode.loss_ce' in row]
     assert len(rows) == 2
     assert rows[0]['decode.loss_ce'] == pytest.approx(np.log(21), rel=1e-4)  # scores of zero
-    trained, expected = weights(tmp_path), fully_convolutional(absorb_bn(state))
+    source = torch.load(alexnet_checkpoint)['state_dict']
+    trained, expected = weights(tmp_path), fully_convolutional(absorb_bn(source))
     for name, value in expected.items():
-        moved = (trained[f'backbone.{name}'] - value).norm() / value.norm().clamp(min=1)
+        if not name.startswith('backbone.'):
+            continue
+        moved = (trained[name] - value).norm() / value.norm().clamp(min=1)
         assert 0 < moved < 0.05, name
     assert trained['decode_head.conv_seg.weight'].abs().max() > 0
     (record,) = read_records(tmp_path)
@@ -108,7 +96,8 @@ def test_fcn32s_trains_and_draws_predictions(voc12, alexnet, tmp_path, run_tool)
 
     run_tool(
         *('show_predictions', FCN32S, tmp_path / 'iter_2.pth', '--work-dir', tmp_path),
-        *('--count', 1, '--cfg-options', f'data_root={voc12}', 'val_dataloader.num_workers=0'),
+        *('--count', 1, '--cfg-options', f'data_root={voc12}', *ALEXNET),
+        'val_dataloader.num_workers=0',
     )
     (path,) = (tmp_path / 'predictions').iterdir()
     name = path.stem.removeprefix('00000_')
@@ -166,11 +155,12 @@ def test_fcn32s_rescales_random_weights(voc12, tmp_path, run_tool, capsys):
     assert read_records(tmp_path)[0].row == 'random rescaled'
 
 
-def test_fcn_trains_on_voc12aug(voc12, resnet, tmp_path, run_tool):
+@pytest.mark.slow
+def test_fcn_trains_on_voc12aug(voc12, resnet_checkpoint, tmp_path, run_tool):
     options = [option.replace('.dataset.', '.dataset.datasets.{}.') for option in SMALL[1:]]
     run_tool(
-        *('train', VOC12AUG, '--work-dir', tmp_path, '--backbone', resnet),
-        *('--cfg-options', f'data_root={voc12}', *TINY, SMALL[0]),
+        *('train', VOC12AUG, '--work-dir', tmp_path, '--backbone', resnet_checkpoint),
+        *('--cfg-options', f'data_root={voc12}', *TINY, SMALL[0], *RESNET18),
         *(option.format(index) for option in options for index in (0, 1)),
         *(f'train_dataloader.dataset.datasets.{i}.pipeline.6.size=(64,64)' for i in (0, 1)),
         'val_dataloader.dataset.pipeline.1.scale=(160,120)',
@@ -178,9 +168,9 @@ def test_fcn_trains_on_voc12aug(voc12, resnet, tmp_path, run_tool):
     (record,) = read_records(tmp_path)
     assert record.values == {'mIoU': logged(tmp_path)[-1]['mIoU']}
     assert (record.table, record.samples_per_epoch) == ('resnet50_voc12aug', 5)
-    trained, source = weights(tmp_path), torch.load(resnet)['state_dict']
-    moved = trained['backbone.layer4.2.conv3.weight'] - source['backbone.layer4.2.conv3.weight']
-    assert 0 < moved.norm() / trained['backbone.layer4.2.conv3.weight'].norm() < 0.2
+    trained, source = weights(tmp_path), torch.load(resnet_checkpoint)['state_dict']
+    moved = trained['backbone.layer4.1.conv2.weight'] - source['backbone.layer4.1.conv2.weight']
+    assert 0 < moved.norm() / trained['backbone.layer4.1.conv2.weight'].norm() < 0.2
 
 
 @pytest.fixture
@@ -199,10 +189,11 @@ def cityscapes(tmp_path) -> Path:
     return tmp_path / 'cityscapes'
 
 
-def test_fcn_trains_on_cityscapes(cityscapes, resnet, tmp_path, run_tool):
+@pytest.mark.slow
+def test_fcn_trains_on_cityscapes(cityscapes, resnet_checkpoint, tmp_path, run_tool):
     run_tool(
-        *('train', CITYSCAPES, '--work-dir', tmp_path / 'work', '--backbone', resnet),
-        *('--cfg-options', f'data_root={cityscapes}/', *TINY, *SMALL),
+        *('train', CITYSCAPES, '--work-dir', tmp_path / 'work', '--backbone', resnet_checkpoint),
+        *('--cfg-options', f'data_root={cityscapes}/', *TINY, *SMALL, *RESNET18),
         *('val_dataloader.dataset.pipeline.1.scale=(160,120)', 'model.test_cfg.mode=whole'),
     )
     (record,) = read_records(tmp_path / 'work')
@@ -257,9 +248,11 @@ def test_segmentation_rejects_another_number_of_classes(voc12, tmp_path, run_too
 
 
 @pytest.mark.slow
-def test_segmentation_command_trains_with_two_processes(voc12, alexnet, tmp_path, run_benchmark):
+def test_segmentation_command_trains_with_two_processes(
+    voc12, alexnet_checkpoint, tmp_path, run_benchmark
+):
     printed = run_benchmark(
-        *('segmentation.sh', alexnet[1]),
+        *('segmentation.sh', alexnet_checkpoint),
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET),
         *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
         port=29873,

@@ -1,14 +1,11 @@
 """VOC 2007 classification with AlexNet on a tiny VOC and on a folder of photos."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from helpers import inheriting, logged
 from mmengine.config import Config
 
 import mmrot
-from mmrot.models import AlexNet
 from mmrot.results import read_records
 from mmrot.weights import absorb_bn
 
@@ -18,36 +15,26 @@ TINY = [
     *('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=3'),
     *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
     *('default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=2'),
+    *('model.backbone.fc_channels=64', 'model.head.in_channels=64'),
 ]
 
 
-@pytest.fixture(scope='module')
-def alexnet(tmp_path_factory) -> Path:
-    """A pretraining checkpoint."""
-    torch.manual_seed(0)
-    network = AlexNet()
-    network.init_weights()
-    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
-    path = tmp_path_factory.mktemp('weights') / 'alexnet.pth'
-    torch.save({'state_dict': state}, path)
-    return path
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('config', 'column', 'frozen'),
     [(FC6_8, 'classification, fc6-8', 5), (ALL, 'classification, all', 0)],
 )
 def test_voc07_classification_trains_selected_layers(
-    config, column, frozen, voc, alexnet, tmp_path, run_tool
+    config, column, frozen, voc, alexnet_checkpoint, tmp_path, run_tool
 ):
     options = [f'data_root={voc}/VOC2007', 'custom_hooks.0.rescale=0', *TINY]
     options += ['optim_wrapper.optimizer.lr=0.01']
     run_tool(
-        *('train', config, '--work-dir', tmp_path, '--backbone', alexnet),
+        *('train', config, '--work-dir', tmp_path, '--backbone', alexnet_checkpoint),
         *('--cfg-options', *options),
     )
     trained = torch.load(tmp_path / 'iter_2.pth', weights_only=False)['state_dict']
-    source = absorb_bn(torch.load(alexnet)['state_dict'])
+    source = absorb_bn(torch.load(alexnet_checkpoint)['state_dict'])
     layers = ['conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'fc6', 'fc7']
     for index, layer in enumerate(layers):
         kind = 'conv' if layer.startswith('conv') else 'fc'
@@ -62,12 +49,13 @@ def test_voc07_classification_trains_selected_layers(
     assert losses[0] > losses[1] > 0
 
 
+@pytest.mark.slow
 def test_voc07_classification_trains_on_a_labelled_folder(labelled_folder, tmp_path, run_tool):
     """A softmax classifier of three classes on rescaled random features."""
     run_tool(
         *('train', FC6_8, '--work-dir', tmp_path, '--backbone', 'random-rescaled'),
         *('--labelled-folder', labelled_folder, '--cfg-options', *TINY),
-        'train_dataloader.batch_size=12',
+        *('train_dataloader.batch_size=12', 'custom_hooks.0.rescale=2'),
     )
     head = Config.fromfile(tmp_path / FC6_8.name).model.head
     assert (head.type, head.num_classes) == ('mmpretrain.LinearClsHead', 3)
@@ -91,24 +79,24 @@ def test_voc07_classification_config_has_published_settings():
     assert cfg.model.backbone.frozen_stages == -1
 
 
-def test_voc07_classification_rejects_an_empty_split(voc, alexnet, tmp_path, run_tool):
+def test_voc07_classification_rejects_an_empty_split(voc, alexnet_checkpoint, tmp_path, run_tool):
     root = tmp_path / 'VOC2007'
     (root / 'ImageSets/Main').mkdir(parents=True)
     for split in ('trainval', 'test'):
         (root / f'ImageSets/Main/{split}.txt').write_text('')
     with pytest.raises(SystemExit, match=r'VOC with data_root=.*VOC2007.*: it has no images'):
         run_tool(
-            *('train', FC6_8, '--work-dir', tmp_path / 'work', '--backbone', alexnet),
+            *('train', FC6_8, '--work-dir', tmp_path / 'work', '--backbone', alexnet_checkpoint),
             *('--cfg-options', f'data_root={root}', *TINY),
         )
 
 
 @pytest.mark.slow
 def test_voc07_classification_command_trains_with_two_processes(
-    voc, alexnet, tmp_path, run_benchmark
+    voc, alexnet_checkpoint, tmp_path, run_benchmark
 ):
     printed = run_benchmark(
-        *('voc07_classification.sh', alexnet),
+        *('voc07_classification.sh', alexnet_checkpoint),
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/VOC2007', *TINY),
         *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
         port=29875,
