@@ -101,6 +101,7 @@ def trained_weights(work_dir: Path) -> dict[str, torch.Tensor]:
     return torch.load(work_dir / 'iter_2.pth', weights_only=False)['state_dict']
 
 
+@pytest.mark.slow
 def test_faster_rcnn_trains_and_records_tables_7_and_8(voc, pretrained, tmp_path, run_tool):
     """Weights that are absorbed already and not rescaled are the initial weights."""
     options = [f'data_root={voc}/', 'custom_hooks.0.rescale=0', *TINY, *SMALL]
@@ -127,6 +128,7 @@ def test_faster_rcnn_trains_and_records_tables_7_and_8(voc, pretrained, tmp_path
     assert (table7.iterations, table7.epochs, table7.batch_size) == (2, None, 2)
 
 
+@pytest.mark.slow
 def test_faster_rcnn_absorbs_batch_norm_and_rescales_weights(voc, pretrained, tmp_path, run_tool):
     network, absorbed = pretrained
     torch.save(network.state_dict(), tmp_path / 'with_bn.pth')
@@ -144,6 +146,7 @@ def test_faster_rcnn_absorbs_batch_norm_and_rescales_weights(voc, pretrained, tm
         assert 0 < moved < 0.05, key
 
 
+@pytest.mark.slow
 def test_faster_rcnn_random_rescaled_differs_from_random_in_scale(voc, tmp_path, run_tool):
     """Both start from the same random weights up to a factor."""
     conv1 = {}
@@ -194,6 +197,7 @@ FAST_OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 def test_fast_rcnn_trains_on_proposals(proposals, pretrained, tmp_path, run_tool, capsys):
     options = [f'data_root={proposals}/', *TINY, *FAST_OPTIONS]
     arguments = [FAST, '--work-dir', tmp_path, '--backbone', pretrained[1]]

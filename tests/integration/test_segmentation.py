@@ -73,6 +73,7 @@ def weights(work_dir: Path) -> dict[str, torch.Tensor]:
     return torch.load(work_dir / 'iter_2.pth', weights_only=False)['state_dict']
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore:__array_wrap__')
 def test_fcn32s_trains_and_draws_predictions(voc12, alexnet_checkpoint, tmp_path, run_tool):
     """Batch norm is absorbed, fc6 and fc7 are convolutions, all layers are trained."""
@@ -148,6 +149,7 @@ def test_segmentation_rejects_inconsistent_settings(options, message, voc12, tmp
     assert not list(tmp_path.rglob('*.pth'))
 
 
+@pytest.mark.slow
 def test_fcn32s_rescales_random_weights(voc12, tmp_path, run_tool, capsys):
     arguments = [FCN32S, '--work-dir', tmp_path, '--backbone', 'random-rescaled']
     run_tool('train', *arguments, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET)
