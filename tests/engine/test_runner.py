@@ -154,7 +154,7 @@ def test_an_error_at_the_start_ends_all_ranks(job, tmp_path):
     no_gpu, *lines = run.stderr.splitlines()
     if not torch.cuda.is_available():
         assert no_gpu.startswith('No GPU here')
-    assert 'angle 0 stands twice' in lines[0]
+    assert 'angle 0 is repeated' in lines[0]
     # at most one from each rank, and the launcher's
     assert len(lines) <= 3
     assert all(line.startswith('mmrot: error') for line in lines)

@@ -119,7 +119,8 @@ class AlexNet(BaseModule):
         self.convolutional = convolutional
         self._default_init = init_cfg is None
         self.out_indices = check_out_indices(out_indices, len(self.STAGES))
-        self.all_stages = self.STAGES  # whether built or not
+        # load_backbone ignores weights of stages that are listed here but not built
+        self.all_stages = self.STAGES
         self.stages = self.STAGES[: self.out_indices[-1] + 1]
         self.frozen_stages = check_frozen_stages(frozen_stages, len(self.stages))
         for name in self.stages:
@@ -154,8 +155,8 @@ class AlexNet(BaseModule):
                 convolutional form.
 
         Returns:
-            Maps (N, C, H', W') and, for fc6 and fc7, vectors
-            (N, fc_channels), in the order of the stages.
+            Maps (N, C, H', W') and, for fc6 and fc7, vectors (N, fc_channels), in
+            the order of the stages.
 
         Raises:
             UserError: If fc6 is selected and pool5 is not 6×6.

@@ -86,7 +86,7 @@ class NIN(BaseModule):
         )
         self.frozen_stages = check_frozen_stages(frozen_stages, self.out_indices[-1] + 1)
 
-        # whether built or not
+        # load_backbone ignores weights of stages that are listed here but not built
         self.all_stages = [f'block{index + 1}' for index in range(num_blocks)]
         self.stages = self.all_stages[: self.out_indices[-1] + 1]
         in_channels = 3
