@@ -1,4 +1,4 @@
-"""Weights in and out: state dict to state dict, one conversion a file."""
+"""Conversions of weights, most of them from state dict to state dict."""
 
 from .absorb_bn import absorb_bn
 from .export import export_backbone

@@ -1,5 +1,4 @@
-import ast
-from collections.abc import Iterator
+import re
 from typing import Any
 
 import torch
@@ -8,28 +7,31 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from mmrot.errors import UserError
 
+# norm_cfg=dict(..., eps=0.001) or 'norm_cfg': {..., 'eps': 0.001} in the text of a config.
+_NORM_EPS = re.compile(
+    r"""norm_cfg['"]?\s*[=:]\s*(?:dict\(|\{)[^)}]*?\beps['"]?\s*[=:]\s*([\d.]+(?:e[-+]?\d+)?)"""
+)
+
 
 def absorb_bn(state_dict: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
     """Fold batch norm into the convolution or linear layer before it.
 
-    For AlexNet, NIN and every sequential chain in which batch norm follows a
-    ``Conv2d`` or ``Linear`` directly: each belongs to the layer that comes before
-    it in the state dict, which cannot tell a transposed convolution or a ReLU in
-    between.
-    In eval mode the network without batch norm, ``norm_cfg=None``, computes the
-    same. What the paper does before transfer to detection and segmentation
-    (section 4.2).
+    In evaluation mode the network without batch norm (``norm_cfg=None``) computes the same. The
+    paper does this before transfer to detection and segmentation (section 4.2).
+
+    Works for AlexNet, NIN and any sequential chain in which batch norm directly follows a
+    ``Conv2d`` or ``Linear``. Each batch norm is folded into the layer before it in the state
+    dict, which does not show a ReLU in between or a transposed convolution.
 
     Args:
-        state_dict (dict[str, Tensor]): Of a backbone or of a whole model.
-        eps (float): Of the batch norms; PyTorch's default.
+        state_dict: State dict of a backbone or of a whole model.
+        eps: Epsilon of the batch norms.
 
     Returns:
-        dict[str, Tensor]: Without batch norm; every layer before one has a bias.
+        State dict without batch norm, in which every layer that preceded one has a bias.
 
     Raises:
-        UserError: If a batch norm has no layer of its width before it, or there
-            is no batch norm at all; names it.
+        UserError: If there is no batch norm, or one without a layer of its width before it.
     """
     modules: dict[str, list[str]] = {}
     for key in state_dict:
@@ -49,12 +51,12 @@ def absorb_bn(state_dict: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Ten
         mean, var = state_dict[f'{prefix}running_mean'], state_dict[f'{prefix}running_var']
         if before is None or len(out[f'{before}weight']) != len(mean):
             raise UserError(
-                f'batch norm {name} of {len(mean)} channels: expected a convolution or linear '
-                'layer of that width just before it, as in a sequential chain'
+                f'batch norm {name} does not directly follow a convolution or linear layer with '
+                f'{len(mean)} outputs.'
             )
         weight = out[f'{before}weight']
         fuse = fuse_conv_bn_weights if weight.ndim == 4 else fuse_linear_bn_weights
-        # in double precision: the statistics of many layers multiply
+        # double precision, since rounding errors multiply from layer to layer
         fused = fuse(
             *(
                 None if value is None else value.double()
@@ -69,56 +71,26 @@ def absorb_bn(state_dict: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Ten
         before = None
         absorbed += 1
     if not absorbed:
-        raise UserError('no batch norm among the weights: expected a network that has some')
+        raise UserError('the weights have no batch norm to absorb.')
     return out
 
 
-def norm_eps(checkpoint: dict[str, Any], source: str) -> float:
-    """Tell the eps of a checkpoint's batch norms, which its weights do not.
+def check_norm_eps(checkpoint: dict[str, Any], source: str) -> None:
+    """Check that a checkpoint does not come from a config with another epsilon of batch norms.
+
+    The weights do not show it. The config in a checkpoint is code, so it is searched, not run.
 
     Args:
-        checkpoint (dict): With the text of its config in ``meta``, or without.
-            That config is code: it is searched, not run.
-        source (str): Where it comes from, for the error.
-
-    Returns:
-        float: PyTorch's default, 1e-5.
+        checkpoint: Checkpoint with the text of its config in ``meta``, or without.
+        source: Name of the file, for errors.
 
     Raises:
-        UserError: If the config has another eps.
+        UserError: If a ``norm_cfg`` in the config has another ``eps`` than PyTorch's default.
     """
     text = str((checkpoint.get('meta') or {}).get('cfg', ''))
-    try:
-        said = {1e-5, *_norm_eps_in(ast.parse(text))}
-    except (SyntaxError, RecursionError):  # no Python, or nothing that mmengine writes
-        said = {1e-5}
-    if said != {1e-5}:
-        others = ', '.join(str(eps) for eps in said - {1e-5})
+    others = sorted({float(eps) for eps in _NORM_EPS.findall(text)} - {1e-5})
+    if others:
         raise UserError(
-            f'{source}: its config has norm_cfg with eps={others}; expected '
-            'tools/convert.py absorb-bn --eps with that of its batch norms'
+            f'the config in {source} has a norm_cfg with eps={others[0]}. Absorb its batch norms '
+            'with tools/convert.py absorb-bn --eps.'
         )
-    return 1e-5
-
-
-def _norm_eps_in(tree: ast.AST) -> Iterator[float]:
-    """Find every ``norm_cfg`` of a config, as ``dict(...)`` or ``{...}``, that says an eps."""
-    for node in ast.walk(tree):
-        for name, value in _items(node):
-            if name == 'norm_cfg':
-                for key, eps in _items(value):
-                    number = eps.value if isinstance(eps, ast.Constant) else None
-                    if key == 'eps' and isinstance(number, int | float):
-                        yield float(number)
-
-
-def _items(node: ast.AST) -> Iterator[tuple[str | None, ast.AST]]:
-    """Give the keys and values of ``dict(...)``, ``{...}`` or an assignment."""
-    if isinstance(node, ast.Call):
-        yield from ((keyword.arg, keyword.value) for keyword in node.keywords)
-    elif isinstance(node, ast.Dict):
-        for key, value in zip(node.keys, node.values, strict=True):
-            if isinstance(key, ast.Constant):
-                yield str(key.value), value
-    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-        yield node.targets[0].id, node.value

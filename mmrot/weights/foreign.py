@@ -4,17 +4,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmrot.errors import UserError
+from mmrot.errors import UserError, first_few
 
 from .state_dict import tensors_of
 
-# Which of the published codes a checkpoint comes from. All but MMSelfSup 1.x
-# rotate as mmrot does, counter-clockwise.
+# The code bases that published RotNets. All but MMSelfSup 1.x rotate counter-clockwise, as mmrot
+# does.
 FORMATS = ('authors-nin', 'authors-alexnet', 'mmselfsup-0.x', 'mmselfsup-1.x', 'vissl')
 
 _PREFIX = '_feature_blocks.'
 _ALEXNET_CONVS = {'0': 'conv1', '2': 'conv2', '4': 'conv3', '5': 'conv4', '6': 'conv5'}
-# behind pool5: in the authors' fc block, and in VISSL's head, which counts without Flatten
+# After pool5: in the authors' fc block, and in VISSL's head, whose numbers do not count Flatten.
 _ALEXNET_FCS = {
     '8.1': 'backbone.fc6.fc',
     '8.2': 'backbone.fc6.bn',
@@ -32,77 +32,75 @@ _VISSL_HEAD = {
 _NIN_LAYERS = {'Conv': 'conv', 'BatchNorm': 'bn'}
 
 
-def import_rotnet(checkpoint: dict[str, Any], source: str) -> tuple[dict[str, Tensor], list[str]]:
-    """Bring a RotNet of another code base into mmrot's names and convention.
+def import_rotnet(checkpoint: dict[str, Any], fmt: str) -> tuple[dict[str, Tensor], list[str]]:
+    """Convert a RotNet of another code base to mmrot's names and rotation convention.
 
     ==================  ======================================================
     ``authors-nin``     The authors' NIN: ``network`` with
                         ``_feature_blocks.0.Block1_ConvB1.layers.Conv.weight``
     ``authors-alexnet`` The authors' AlexNet: ``_feature_blocks.0.0.weight``
     ``mmselfsup-0.x``   ResNet-50 of MMSelfSup 0.x: ``backbone.``, ``head.fc_cls``
-    ``mmselfsup-1.x``   The same of MMSelfSup 1.x, whose ``RotationWithLabels``
-                        turns clockwise: rows 1 and 3 of the head change places
+    ``mmselfsup-1.x``   The same of MMSelfSup 1.x, which rotates clockwise:
+                        rows 1 and 3 of the head are swapped
     ``vissl``           AlexNet and ResNet-50 of VISSL: ``classy_state_dict``
                         with a trunk and heads, or ``model_state_dict`` with
                         the authors' names
     ==================  ======================================================
 
-    A bare ResNet, as MMSelfSup's zoo publishes them, is taken as either of its
-    formats: without a head the direction makes no difference.
+    A bare ResNet, as in MMSelfSup's model zoo, can be imported in either of its formats: without
+    a head, the direction of rotation makes no difference.
 
-    The linear layers of VISSL's AlexNet have a bias before batch norm, which
-    becomes part of its running mean.
+    The linear layers of VISSL's AlexNet have a bias before batch norm, which is subtracted from
+    the running mean.
 
     Args:
-        checkpoint (dict): What the file holds.
-        source (str): One of ``FORMATS``, see :func:`guess_format`.
+        checkpoint: Content of the file.
+        fmt: One of ``FORMATS``, see :func:`guess_format`.
 
     Returns:
-        tuple[dict[str, Tensor], list[str]]: Weights of the pretraining model,
-        ``backbone.`` and, where the file has one of four rotations, ``head.``;
-        and the keys that were left out.
+        State dict of the pretraining model, with the prefixes ``backbone.`` and, if the file has
+        a head with four rotations, ``head.``; and the keys that were left out.
 
     Raises:
-        UserError: If there is no such format, or the file has another layout;
-            names the keys that have no place.
+        UserError: If the format is unknown or the file has another layout; names the unexpected
+            keys.
     """
-    if source not in FORMATS:
-        raise UserError(f'format {source!r}: expected one of {", ".join(FORMATS)}')
+    if fmt not in FORMATS:
+        raise UserError(f'format {fmt!r}: expected one of {", ".join(FORMATS)}')
     state = tensors_of(_weights(checkpoint))
-    if source == 'vissl' and 'classy_state_dict' in checkpoint:
+    if fmt == 'vissl' and 'classy_state_dict' in checkpoint:
         weights, left_out = _from_vissl(checkpoint)
-    elif source.startswith('mmselfsup'):
+    elif fmt.startswith('mmselfsup'):
         weights, left_out = _from_mmselfsup(state)
     else:
-        weights, left_out = _from_authors(state, source), []
+        weights, left_out = _from_authors(state, fmt), []
     if not any(key.startswith('backbone.') for key in weights):
-        found = ', '.join(left_out[:5]) or 'nothing'
-        raise UserError(f'format {source}: expected a backbone, found {found}')
+        raise UserError(f'format {fmt}: expected a backbone, found {first_few(left_out)}')
     for key in [key for key in weights if key.endswith('running_mean')]:
-        # files of PyTorch before 0.4.1 do not count batches
+        # PyTorch before 0.4.1 did not count batches
         weights.setdefault(
             key.replace('running_mean', 'num_batches_tracked'), torch.zeros((), dtype=torch.long)
         )
     rotations = weights.get('head.fc.weight')
     if rotations is not None and len(rotations) != 4:
-        raise UserError(f'the classifier has {len(rotations)} classes: expected 4 rotations')
-    if source == 'mmselfsup-1.x' and rotations is not None:
+        raise UserError(f'the classifier has {len(rotations)} classes, expected 4 rotations.')
+    if fmt == 'mmselfsup-1.x' and rotations is not None:
         weights.update(permute_head(weights))
     return weights, left_out
 
 
 def guess_format(checkpoint: dict[str, Any]) -> str:
-    """Tell a checkpoint's format from its keys.
+    """Detect the format of a checkpoint from its keys.
 
     Args:
-        checkpoint (dict): What the file holds.
+        checkpoint: Content of the file.
 
     Returns:
-        str: One of ``FORMATS``.
+        One of ``FORMATS``.
 
     Raises:
-        UserError: If it is none of them, or either MMSelfSup 0.x or 1.x, which
-            have the same keys, without the ``meta`` that tells them apart.
+        UserError: If it is another format, or a file of MMSelfSup without the ``meta`` that
+            distinguishes 0.x from 1.x.
     """
     if 'classy_state_dict' in checkpoint:
         return 'vissl'
@@ -112,62 +110,56 @@ def guess_format(checkpoint: dict[str, Any]) -> str:
     if f'{_PREFIX}0.0.weight' in keys:
         return 'authors-alexnet'
     if 'conv1.weight' in keys:
-        return 'mmselfsup-0.x'  # bare; without a head the two are the same
+        return 'mmselfsup-0.x'  # a bare backbone is the same in both versions
     if 'backbone.conv1.weight' in keys:
         other = [key for key in keys if not key.startswith(('backbone.', 'head.fc_cls.'))]
         if other:
             raise UserError(
-                f'expected a RotNet of MMSelfSup, backbone and head.fc_cls; found {other[0]}'
+                f'expected a RotNet of MMSelfSup, with backbone and head.fc_cls, found {other[0]}'
             )
         if not any(key.startswith('head.fc_cls') for key in keys):
             return 'mmselfsup-0.x'
         meta = checkpoint.get('meta') or {}
-        # MMSelfSup 1.x notes the version of mmcv as well
-        for field, source in (('mmengine_version', '1.x'), ('mmcv_version', '0.x')):
+        # MMSelfSup 1.x stores the version of mmcv as well
+        for field, version in (('mmengine_version', '1.x'), ('mmcv_version', '0.x')):
             if field in meta:
-                return f'mmselfsup-{source}'
+                return f'mmselfsup-{version}'
         raise UserError(
-            'a checkpoint of MMSelfSup without the version that made it: expected --format '
-            'mmselfsup-0.x (counter-clockwise) or mmselfsup-1.x (clockwise)'
+            'the checkpoint does not contain the version of MMSelfSup. Pass --format '
+            'mmselfsup-0.x (counter-clockwise) or mmselfsup-1.x (clockwise).'
         )
-    found = ', '.join(map(str, (keys or list(checkpoint))[:4])) or 'nothing'
-    raise UserError(f'expected a RotNet of {", ".join(FORMATS)}; found {found}, ...')
+    found = first_few(keys or checkpoint, 4)
+    raise UserError(f'expected a RotNet in the format {", ".join(FORMATS)}, found {found}.')
 
 
 def permute_head(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give a head that was trained on clockwise turns mmrot's labels.
+    """Permute a head that was trained on clockwise rotations to mmrot's labels.
 
     Args:
-        weights (dict[str, Tensor]): With ``head.fc.weight`` (4, C) and
-            ``head.fc.bias`` (4,), or without the latter.
+        weights: State dict with ``head.fc.weight`` (4, C) and optionally ``head.fc.bias`` (4,).
 
     Returns:
-        dict[str, Tensor]: The head's weights, rows 1 and 3 swapped.
+        State dict of the head, with rows 1 and 3 swapped.
     """
     clockwise = torch.tensor([0, 3, 2, 1])
     return {key: value[clockwise] for key, value in weights.items() if key.startswith('head.fc.')}
 
 
 def _weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Find where a file of the authors, VISSL or MMSelfSup keeps its weights."""
+    """Return the state dict in a file of the authors, VISSL or MMSelfSup."""
     for field in ('network', 'model_state_dict', 'state_dict'):
         if isinstance(checkpoint.get(field), dict):
             return checkpoint[field]
     return checkpoint
 
 
-def _from_authors(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    nin = source == 'authors-nin'  # the others are AlexNets
-    weights, unknown = {}, []
-    for key, value in state.items():
-        name = _nin_name(key) if nin else _alexnet_name(key)
-        if name is None:
-            unknown.append(key)
-        else:
-            weights[name] = value
-    if unknown:
-        raise UserError(f'format {source}: no place for {", ".join(unknown[:5])}')
-    return weights
+def _from_authors(state: dict[str, Tensor], fmt: str) -> dict[str, Tensor]:
+    rename = _nin_name if fmt == 'authors-nin' else _alexnet_name
+    names = {key: rename(key) for key in state}
+    unexpected = [key for key, name in names.items() if name is None]
+    if unexpected:
+        raise UserError(f'format {fmt}: unexpected keys {first_few(unexpected)}.')
+    return {name: state[key] for key, name in names.items() if name}
 
 
 def _nin_name(key: str) -> str | None:
@@ -208,16 +200,14 @@ def _from_vissl(checkpoint: dict[str, Any]) -> tuple[dict[str, Tensor], list[str
         model = checkpoint['classy_state_dict']['base_model']['model']
         trunk, heads = tensors_of(model['trunk']), tensors_of(model.get('heads', {}))
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f'format vissl: expected base_model, model and a trunk ({error})'
-        ) from None
+        raise UserError(f'format vissl: expected base_model.model.trunk ({error})') from None
     weights: dict[str, Tensor] = {}
     left_out = []
     resnet = f'{_PREFIX}layer1.0.conv1.weight' in trunk
     for key, value in trunk.items():
         name = f'backbone.{key.removeprefix(_PREFIX)}' if resnet else _alexnet_name(key)
         if name is None or not key.startswith(_PREFIX):
-            raise UserError(f'format vissl: no place for {key} of the trunk')
+            raise UserError(f'format vissl: unexpected key {key} in the trunk.')
         weights[name] = value
     names = {'0.clf.0': 'head.fc'} if resnet else _VISSL_HEAD
     for key, value in heads.items():

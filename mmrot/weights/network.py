@@ -1,43 +1,35 @@
 import re
 
-from torch import Tensor
+from mmengine.registry import MODELS
+from mmpretrain.models.backbones.resnet import Bottleneck, ResNet
+from torch import Tensor, nn
 
-from mmrot.errors import UserError
+from mmrot.errors import UserError, first_few
 from mmrot.models import AlexNet
 
-# Blocks per stage → depth, and whether the blocks are bottlenecks.
-_RESNETS: dict[tuple[bool, tuple[int, ...]], int] = {
-    (False, (2, 2, 2, 2)): 18,
-    (False, (3, 4, 6, 3)): 34,
-    (True, (3, 4, 6, 3)): 50,
-    (True, (3, 4, 23, 3)): 101,
-    (True, (3, 8, 36, 3)): 152,
-}
+from .state_dict import load_backbone
 
 
 def network_config(backbone: dict[str, Tensor]) -> dict:
-    """Tell from its keys which network a backbone's weights belong to.
+    """Infer from its keys which network a state dict belongs to.
 
-    A checkpoint's own config is Python code, which a file from elsewhere must
-    not be trusted to bring.
+    The config inside a checkpoint is Python code, which is not safe to run.
 
     Args:
-        backbone (dict[str, Tensor]): Weights of a bare backbone, in the names of
-            :class:`mmrot.AlexNet`, :class:`mmrot.NIN` or a ResNet of mmpretrain,
-            torchvision or timm, whose names are the same.
+        backbone: State dict of a bare :class:`mmrot.AlexNet` or :class:`mmrot.NIN`, or of a
+            ResNet of mmpretrain, torchvision or timm, whose names are the same.
 
     Returns:
-        dict: Config that builds it: its last stage is the only output.
+        Config that builds the network, with the last stage as its only output.
 
     Raises:
-        UserError: If it is none of them.
+        UserError: If it is another network.
     """
     if 'block1.layer1.conv.weight' in backbone:
         blocks = {int(match[1]) for key in backbone if (match := re.match(r'block(\d)\.', key))}
         return dict(
             type='mmrot.NIN',
-            # one with fewer blocks is part of a network of three
-            num_blocks=max(3, *blocks),
+            num_blocks=max(3, *blocks),  # the smallest NIN has three, built or not
             width=len(backbone['block1.layer1.conv.weight']),
             out_indices=(max(blocks) - 1,),
             norm_cfg=dict(type='BN') if 'block1.layer1.bn.weight' in backbone else None,
@@ -59,11 +51,35 @@ def network_config(backbone: dict[str, Tensor]) -> dict:
             for i in range(1, 5)
             if f'layer{i}.0.conv1.weight' in backbone
         )
-        depth = _RESNETS.get(('layer1.0.conv3.weight' in backbone, counts))
-        if depth is not None:
-            return dict(type='mmpretrain.ResNet', depth=depth)
+        bottleneck = 'layer1.0.conv3.weight' in backbone
+        for depth, (block, blocks_per_stage) in ResNet.arch_settings.items():
+            if counts == blocks_per_stage and bottleneck == (block is Bottleneck):
+                return dict(type='mmpretrain.ResNet', depth=depth)
+    depths = ', '.join(map(str, ResNet.arch_settings))
     raise UserError(
-        'expected the weights of AlexNet or NIN of mmrot, or of a ResNet-18, 34, 50, 101 or 152; '
-        f'found {", ".join(list(backbone)[:4])}, ... (the backbone of another network is taken '
-        'out by tools/convert.py backbone --config, that of its pretraining)'
+        f"expected the weights of mmrot's AlexNet or NIN, or of a ResNet of depth {depths}, found "
+        f'{first_few(backbone, 4)}. For another network, pass the config of its pretraining: '
+        'tools/convert.py backbone --config'
     )
+
+
+def build_network(backbone: dict[str, Tensor], config: dict | None = None) -> nn.Module:
+    """Build the network that a state dict belongs to and load every key.
+
+    Args:
+        backbone: State dict of a bare backbone.
+        config: Config of the network, by default inferred from the keys.
+
+    Returns:
+        Network in evaluation mode, without gradients.
+
+    Raises:
+        UserError: If keys are missing or unexpected, or have another shape.
+    """
+    config = config or network_config(backbone)
+    network = MODELS.build(config)
+    if load_backbone(network, backbone, 'the checkpoint'):
+        unexpected = sorted(set(backbone) - set(network.state_dict()))
+        raise UserError(f'unexpected keys for {config["type"]}: {first_few(unexpected)}.')
+    network.eval()  # returns None for some networks of mmpretrain
+    return network.requires_grad_(False)

@@ -1,42 +1,33 @@
-"""Find, split and load the weights of a state dict."""
+"""Extract, split and load the weights in a checkpoint."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
-from mmrot.errors import UserError
+from mmrot.errors import UserError, first_few
 
 
 def state_dict_of(checkpoint: dict[str, Any], name: str) -> dict[str, Tensor]:
-    """Find the weights in a checkpoint.
+    """Return the state dict in a checkpoint.
 
     Args:
-        checkpoint (dict): With ``state_dict`` or ``model``, or bare.
-        name (str): The file, for the errors.
+        checkpoint: Checkpoint with ``state_dict`` or ``model``, or a bare state dict.
+        name: Name of the file, for errors.
 
     Returns:
-        dict[str, Tensor]: Name → weight; without the ``module.`` that data
-        parallelism puts in front.
+        State dict without the prefix ``module.`` that data parallelism adds.
 
     Raises:
-        UserError: If there are none.
+        UserError: If there are no tensors.
     """
     state = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
-    if not isinstance(state, dict) or not any(isinstance(v, Tensor) for v in state.values()):
-        found = ', '.join(map(str, list(checkpoint)[:5]))
-        raise UserError(f'checkpoint {name} holds no weights: expected tensors, found {found}')
-    return tensors_of(state)
+    if not isinstance(state, dict) or not (tensors := tensors_of(state)):
+        raise UserError(f'checkpoint {name} holds no weights, only {first_few(checkpoint)}.')
+    return tensors
 
 
 def tensors_of(state: dict[Any, Any]) -> dict[str, Tensor]:
-    """Keep what is a weight, without the ``module.`` of data parallelism.
-
-    Args:
-        state (dict): Names and values of any kind.
-
-    Returns:
-        dict[str, Tensor]: Name → weight.
-    """
+    """Return the tensors in a dict, without the prefix ``module.`` of data parallelism."""
     return {
         str(key).removeprefix('module.'): value
         for key, value in state.items()
@@ -45,15 +36,14 @@ def tensors_of(state: dict[Any, Any]) -> dict[str, Tensor]:
 
 
 def split_backbone(state_dict: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Separate a model's backbone from the rest.
+    """Split the state dict of a model into its backbone and the rest.
 
     Args:
-        state_dict (dict[str, Tensor]): Of a whole model, whose keys begin with
-            ``backbone.``, or of a bare backbone.
+        state_dict: State dict of a whole model, whose backbone has the prefix ``backbone.``, or
+            of a bare backbone.
 
     Returns:
-        tuple[dict[str, Tensor], dict[str, Tensor]]: The backbone, without the
-        prefix, and what is left over.
+        The backbone without the prefix, and everything else.
     """
     prefix = 'backbone.'
     if not any(key.startswith(prefix) for key in state_dict):
@@ -68,93 +58,92 @@ def split_backbone(state_dict: dict[str, Tensor]) -> tuple[dict[str, Tensor], di
 
 
 def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: str) -> int:
-    """Load a backbone of which every key must be found.
+    """Load every parameter and buffer of a backbone, or raise an error and load nothing.
+
+    Later stages that the backbone does not build are ignored. Any other unexpected key is an
+    error. A backbone whose stages have fixed names can list all of them, built or not, in an
+    attribute ``all_stages``; keys of modules that are not in that list are errors, too.
 
     Args:
-        backbone (nn.Module): Loaded in place.
-        state_dict (dict[str, Tensor]): Of a whole pretraining model, whose keys
-            begin with ``backbone.``, or of a bare backbone.
-        source (str): Where it comes from, for the errors.
+        backbone: Backbone to load into.
+        state_dict: State dict of a bare backbone, see :func:`split_backbone`.
+        source: Where the weights come from, for errors.
 
     Returns:
-        int: How many keys of the source's backbone were left over: those of
-        stages that this backbone does not build.
+        Number of keys that were ignored.
 
     Raises:
-        UserError: If a key is missing, has another shape or values that are not
-            finite, or what is left over is no whole stage; lists the keys.
+        UserError: If keys are missing or unexpected, or have another shape or values that are
+            not finite; names them.
     """
-    state_dict, _ = split_backbone(state_dict)
-    wanted = backbone.state_dict()
-    missing = [key for key in wanted if key not in state_dict]
-    if missing:
-        raise UserError(
-            f'{source} lacks {len(missing)} of the {len(wanted)} keys of the backbone '
-            f'{type(backbone).__name__}: {_few(missing)}; it has {_few(list(state_dict), 3)}'
-        )
-    misfits = [
-        f'{key} has {tuple(state_dict[key].shape)}, expected {tuple(value.shape)}'
-        for key, value in wanted.items()
-        if state_dict[key].shape != value.shape
-    ]
-    if misfits:
-        raise UserError(
-            f'{source} does not fit the backbone {type(backbone).__name__}, {len(misfits)} of '
-            f'{len(wanted)} keys: {_few(misfits)}'
-        )
-    left = [key for key in state_dict if key not in wanted]
-    # a whole stage that is not built here may be left over, part of one may not
+    wanted = _check_keys(backbone, state_dict, source)
+    unused = [key for key in state_dict if key not in wanted]
     built = {key.partition('.')[0] for key in wanted}
     stages = getattr(backbone, 'all_stages', None)
-    odd = [
+    unexpected = [
         key
-        for key in left
+        for key in unused
         if (stage := key.partition('.')[0]) in built or (stages and stage not in stages)
     ]
-    if odd:
+    if unexpected:
+        only_norms = all('.bn.' in key for key in unexpected)
         raise UserError(
-            f'{source} is of another network than the backbone {type(backbone).__name__}, which '
-            f'has no place for {len(odd)} keys: {_few(odd)}'
-            + ('; tools/convert.py absorb-bn?' if all('.bn.' in key for key in odd) else '')
+            f'{source} is not of this {type(backbone).__name__}, it has {len(unexpected)} '
+            f'unexpected keys: {first_few(unexpected)}.'
+            + ' Absorb its batch norms with tools/convert.py absorb-bn.'
+            * only_norms
         )
-    not_finite = [key for key in wanted if not state_dict[key].isfinite().all()]
-    if not_finite:
-        raise UserError(f'{source} holds values that are not finite: {_few(not_finite)}')
     backbone.load_state_dict({key: state_dict[key] for key in wanted})
-    return len(left)
+    return len(unused)
 
 
 def load_module(module: nn.Module, state_dict: dict[str, Tensor], name: str, source: str) -> int:
-    """Load one module of a pretrained backbone, completely.
+    """Load one module of a pretrained backbone completely.
 
     Args:
-        module (nn.Module): Loaded in place.
-        state_dict (dict[str, Tensor]): As in :func:`load_backbone`.
-        name (str): What the module is called in the backbone, such as ``'fc6.fc'``.
-        source (str): Where it comes from, for the errors.
+        module: Module to load into.
+        state_dict: State dict of a bare backbone.
+        name: Name of the module in the backbone, such as ``'fc6.fc'``.
+        source: Where the weights come from, for errors.
 
     Returns:
-        int: How many keys it has.
+        Number of keys that were loaded.
 
     Raises:
-        UserError: If a key is missing, misfits or has no place; lists them.
+        UserError: If keys are missing or unexpected, or have another shape or values that are
+            not finite; names them.
     """
-    backbone, _ = split_backbone(state_dict)
     prefix = f'{name}.'
-    found = {k.removeprefix(prefix): v for k, v in backbone.items() if k.startswith(prefix)}
-    wanted = module.state_dict()
-    problems = [f'{prefix}{key} is missing' for key in wanted if key not in found]
-    problems += [f'{prefix}{key} has no place' for key in found if key not in wanted]
-    problems += [
-        f'{prefix}{key} has {tuple(found[key].shape)}, expected {tuple(value.shape)}'
-        for key, value in wanted.items()
-        if key in found and found[key].shape != value.shape
-    ]
-    if problems:
-        raise UserError(f'{source}, {name}: {_few(problems)}')
+    found = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
+    wanted = _check_keys(module, found, f'{source}, {name}')
+    unexpected = [key for key in found if key not in wanted]
+    if unexpected:
+        raise UserError(f'{source}, {name} has unexpected keys: {first_few(unexpected)}.')
     module.load_state_dict(found)
     return len(found)
 
 
-def _few(items: list[str], most: int = 5) -> str:
-    return '; '.join(items[:most]) + (f'; and {len(items) - most} more' * (len(items) > most))
+def _check_keys(module: nn.Module, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Check that a state dict has all that a module needs; return the module's own."""
+    wanted = module.state_dict()
+    name = type(module).__name__
+    missing = [key for key in wanted if key not in state]
+    if missing:
+        raise UserError(
+            f'{source} lacks {len(missing)} of the {len(wanted)} keys of {name}: '
+            f'{first_few(missing)}. It has {first_few(state, 3)}.'
+        )
+    misfits = [
+        f'{key} has shape {tuple(state[key].shape)}, expected {tuple(value.shape)}'
+        for key, value in wanted.items()
+        if state[key].shape != value.shape
+    ]
+    if misfits:
+        raise UserError(
+            f'{source} does not fit {name}, {len(misfits)} of {len(wanted)} keys: '
+            f'{first_few(misfits)}.'
+        )
+    not_finite = [key for key in wanted if not state[key].isfinite().all()]
+    if not_finite:
+        raise UserError(f'{source} has values that are not finite: {first_few(not_finite)}.')
+    return wanted

@@ -104,5 +104,5 @@ def test_half_a_checkpoint_by_the_command(labelled_folder, tmp_path):
         port=29613,
     )
     assert run.returncode == 1
-    assert 'half.pth lacks 18 of the 36 keys of the backbone NIN: block2.layer1' in run.stderr
+    assert 'half.pth lacks 18 of the 36 keys of NIN: block2.layer1' in run.stderr
     assert not list((tmp_path / 'here').glob('*.*'))

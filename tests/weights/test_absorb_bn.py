@@ -3,8 +3,10 @@ import torch
 from helpers import lively
 from torch import nn
 
+from mmrot.errors import UserError
 from mmrot.models import NIN, AlexNet
 from mmrot.weights import absorb_bn
+from mmrot.weights.absorb_bn import check_norm_eps
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,7 @@ from mmrot.weights import absorb_bn
     ],
 )
 @torch.no_grad()
-def test_every_stage_computes_the_same(build, size):
+def test_absorbed_network_computes_the_same_at_every_stage(build, size):
     torch.manual_seed(0)
     before = lively(build())
     after = build(norm_cfg=None).eval()
@@ -27,7 +29,7 @@ def test_every_stage_computes_the_same(build, size):
 
 
 @torch.no_grad()
-def test_a_chain_by_hand_and_the_head_stays():
+def test_absorb_bn_of_chain_worked_by_hand():
     chain = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1), nn.Linear(1, 1)).eval()
     chain[0].weight.fill_(2.0)
     chain[1].weight.fill_(3.0)
@@ -44,10 +46,34 @@ def test_a_chain_by_hand_and_the_head_stays():
     }
 
 
-def test_what_is_no_chain():
-    with pytest.raises(ValueError, match='batch norm 0 of 3 channels: expected a convolution'):
-        absorb_bn(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1)).state_dict())
-    with pytest.raises(ValueError, match='batch norm 1 of 4 channels: expected a convolution'):
-        absorb_bn(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(4)).state_dict())
-    with pytest.raises(ValueError, match='no batch norm among the weights'):
-        absorb_bn(NIN(norm_cfg=None, width=12).state_dict())
+@pytest.mark.parametrize(
+    ('network', 'message'),
+    [
+        (nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1)), 'batch norm 0 does not .* 3 outp'),
+        (nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(4)), 'batch norm 1 does not .* 4 outp'),
+        (NIN(norm_cfg=None, width=12), 'no batch norm to absorb'),
+    ],
+)
+def test_absorb_bn_without_chain_raises(network, message):
+    with pytest.raises(UserError, match=message):
+        absorb_bn(network.state_dict())
+
+
+@pytest.mark.parametrize(
+    ('text', 'found'),
+    [
+        ("norm_cfg = dict(type='BN', eps=0.01)", 0.01),
+        ("norm_cfg=dict(\n    eps=1e-3,\n    type='BN')", 0.001),
+        ("model = dict(backbone={'norm_cfg': {'type': 'BN', 'eps': 0.01}})", 0.01),
+        ("norm_cfg=dict(type='BN'), optimizer=dict(type='AdamW', eps=1e-08)", None),
+        ("model = dict(norm_cfg=dict(type='BN', eps=1e-5))", None),
+        ('norm_cfg = dict(eps=eps)', None),
+    ],
+)
+def test_check_norm_eps_finds_other_values_in_config(text, found):
+    checkpoint = {'meta': {'cfg': text}}
+    if found is None:
+        check_norm_eps(checkpoint, 'x.pth')
+    else:
+        with pytest.raises(UserError, match=rf'x\.pth has a norm_cfg with eps={found}\. .* --eps'):
+            check_norm_eps(checkpoint, 'x.pth')

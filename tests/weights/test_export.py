@@ -14,7 +14,7 @@ def whole(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize('style', ['mmpretrain', 'mmdet', 'mmseg', 'torchvision', 'timm'])
 @torch.no_grad()
-def test_resnet_in_every_style(style):
+def test_exported_resnet_computes_the_same_in_torchvision(style):
     network = MMPretrainResNet(18)
     network.init_weights()
     network.eval()
@@ -26,12 +26,12 @@ def test_resnet_in_every_style(style):
     torch.testing.assert_close(theirs(images), network(images)[-1].mean((2, 3)))
 
 
-def test_round_trip_and_other_networks():
+def test_exported_nin_loads_and_other_styles_raise():
     state = whole(NIN(3, 12))
     out = export_backbone(state)
     assert out.keys() == NIN(3, 12).state_dict().keys()
     assert export_backbone({f'backbone.{k}': v for k, v in out.items()}).keys() == out.keys()
-    with pytest.raises(ValueError, match=r"'timm': expected a ResNet, timm has no mmrot\.NIN"):
+    with pytest.raises(ValueError, match=r"'timm' is for ResNets"):
         export_backbone(state, 'timm')
     with pytest.raises(ValueError, match="style 'keras': expected one of mmrot, mmpretrain"):
         export_backbone(state, 'keras')
@@ -67,10 +67,12 @@ def test_round_trip_and_other_networks():
         (MMPretrainResNet(50), dict(type='mmpretrain.ResNet', depth=50)),
     ],
 )
-def test_networks_told_by_their_keys(network, config):
+def test_network_config_is_inferred_from_keys(network, config):
     assert network_config(network.state_dict()) == config
 
 
-def test_unknown_network():
-    with pytest.raises(ValueError, match=r'expected the weights of AlexNet or NIN .*found fc\.w'):
+def test_network_config_of_unknown_network_raises():
+    with pytest.raises(
+        ValueError, match=r"expected the weights of mmrot's AlexNet or NIN, .*found fc\.w"
+    ):
         network_config({'fc.weight': torch.ones(1)})

@@ -1,4 +1,4 @@
-"""Files in each foreign key style, built from the key patterns."""
+"""Import of files with the keys of each code base."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from mmrot.weights.foreign import guess_format, permute_head
 
 
 class AuthorsAlexNet(nn.Module):
-    """The modules of the authors' AlexNet, without its forward."""
+    """The modules of the authors' AlexNet."""
 
     def __init__(self, head: bool = True, bias: bool = False) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def split(weights: dict) -> tuple[dict, dict]:
 
 
 @pytest.mark.parametrize('blocks', [3, 4, 5])
-def test_authors_nin(blocks):
+def test_authors_nin_computes_the_same(blocks):
     network, file = authors_nin(blocks)
     assert guess_format(file) == 'authors-nin'
     weights, left_out = import_rotnet(file, 'authors-nin')
@@ -74,7 +74,7 @@ def test_authors_nin(blocks):
 
 
 @torch.no_grad()
-def test_authors_alexnet_gives_their_predictions():
+def test_authors_alexnet_predicts_the_same():
     theirs = lively(AuthorsAlexNet())
     file = {'epoch': 50, 'network': theirs.state_dict()}
     assert guess_format(file) == 'authors-alexnet'
@@ -88,7 +88,7 @@ def test_authors_alexnet_gives_their_predictions():
 
 
 @torch.no_grad()
-def test_vissl_alexnet_whose_linear_layers_have_a_bias():
+def test_vissl_alexnet_with_bias_before_norm_predicts_the_same():
     theirs = lively(AuthorsAlexNet(bias=True))
     trunk = {k: v for k, v in theirs.state_dict().items() if int(k.split('.')[1]) < 8}
     clf = nn.Sequential(*theirs.fcs, theirs._feature_blocks[9][0])
@@ -105,14 +105,14 @@ def test_vissl_alexnet_whose_linear_layers_have_a_bias():
     got = nn.functional.linear(ours(images)[-1], head['head.fc.weight'], head['head.fc.bias'])
     torch.testing.assert_close(got, theirs(images), rtol=1e-4, atol=1e-4)
 
-    model['heads'] = {}  # a trunk alone: what lies behind conv5 is not there
+    model['heads'] = {}  # a trunk alone ends with conv5
     backbone, head = split(import_rotnet(file, 'vissl')[0])
     AlexNet(out_indices=(4,)).load_state_dict(backbone)
     assert not head
 
 
 @pytest.mark.parametrize('last', [8, 10])
-def test_vissls_conversion_of_the_authors_alexnet(last):
+def test_vissl_model_state_dict_loads(last):
     """The whole network, or the trunk alone, in ``model_state_dict``."""
     state = {
         key: value
@@ -126,7 +126,7 @@ def test_vissls_conversion_of_the_authors_alexnet(last):
         assert len(head) == (0 if last == 8 else 2)
 
 
-def test_backbones_as_mmselfsups_zoo_has_them():
+def test_bare_mmselfsup_backbone_loads():
     for prefix in ('', 'backbone.'):
         network, state = resnet_file(prefix)
         file = {'state_dict': state, 'author': 'MMSelfSup'}
@@ -145,7 +145,7 @@ def resnet_file(prefix: str) -> tuple[nn.Module, dict]:
 
 
 @torch.no_grad()
-def test_vissl_resnet():
+def test_vissl_resnet_loads():
     _, trunk = resnet_file('_feature_blocks.')
     heads = {'0.clf.0.weight': torch.rand(4, 512), '0.clf.0.bias': torch.rand(4)}
     file = {'classy_state_dict': {'base_model': {'model': {'trunk': trunk, 'heads': heads}}}}
@@ -158,8 +158,8 @@ def test_vissl_resnet():
 
 @torch.no_grad()
 @pytest.mark.parametrize('version', ['0.x', '1.x'])
-def test_a_prediction_means_the_same_turn(version):
-    """MMSelfSup 1.x turns clockwise: what it calls 1 is 270° counter-clockwise."""
+def test_mmselfsup_head_predicts_the_same_rotation(version):
+    """MMSelfSup 1.x rotates clockwise: its class 1 is 270° counter-clockwise."""
     network, state = resnet_file('backbone.')
     torch.manual_seed(0)
     fc = nn.Linear(512, 4)
@@ -172,19 +172,19 @@ def test_a_prediction_means_the_same_turn(version):
 
     image = torch.rand(1, 3, 64, 64)
     clockwise = version == '1.x'
-    their_turns = [torch.rot90(image, -k if clockwise else k, (2, 3)) for k in range(4)]
-    our_turns = rotated_copies(image, (0, 90, 180, 270))
+    their_copies = [torch.rot90(image, -k if clockwise else k, (2, 3)) for k in range(4)]
+    our_copies = rotated_copies(image, (0, 90, 180, 270))
     for k in range(4):
-        theirs = fc(network(their_turns[k])[-1].mean((2, 3)))[0, k]  # "it is turned by k"
+        theirs = fc(network(their_copies[k])[-1].mean((2, 3)))[0, k]  # score of class k
         ours = nn.functional.linear(
-            network(our_turns[-k % 4 if clockwise else k][None])[-1].mean((2, 3)),
+            network(our_copies[-k % 4 if clockwise else k][None])[-1].mean((2, 3)),
             head['head.fc.weight'],
             head['head.fc.bias'],
         )[0, -k % 4 if clockwise else k]
         torch.testing.assert_close(ours, theirs)
 
 
-def test_permuted_twice_is_as_before():
+def test_permuting_head_twice_restores_it():
     head = {'head.fc.weight': torch.rand(4, 2), 'head.fc.bias': torch.rand(4)}
     once = permute_head(head)
     assert torch.equal(once['head.fc.weight'][1], head['head.fc.weight'][3])
@@ -192,32 +192,36 @@ def test_permuted_twice_is_as_before():
         assert torch.equal(value, head[key])
 
 
-def test_files_that_do_not_fit():
+def test_import_of_other_files_raises():
     state = {'backbone.conv1.weight': torch.ones(1), 'head.fc_cls.weight': torch.ones(1)}
-    with pytest.raises(ValueError, match=r'expected --format mmselfsup-0\.x \(counter-clockwise'):
+    with pytest.raises(ValueError, match=r'Pass --format mmselfsup-0\.x \(counter-clockwise'):
         guess_format(state)
     both = {'mmcv_version': '2.0.0', 'mmengine_version': '0.3'}
     assert guess_format({'state_dict': state, 'meta': both}) == 'mmselfsup-1.x'
-    with pytest.raises(ValueError, match=r'expected a RotNet of authors-nin.*found a, '):
+    with pytest.raises(
+        ValueError, match=r'expected a RotNet in the format authors-nin.*found a\.'
+    ):
         guess_format({'a': torch.ones(1)})
     file = authors_nin(3)[1]
     file['network']['_feature_blocks.0.extra'] = torch.ones(1)
-    with pytest.raises(ValueError, match=r'authors-nin: no place for _feature_blocks\.0\.extra'):
+    with pytest.raises(
+        ValueError, match=r'authors-nin: unexpected keys _feature_blocks\.0\.extra'
+    ):
         import_rotnet(file, 'authors-nin')
-    with pytest.raises(ValueError, match='authors-alexnet: no place for _feature_blocks'):
+    with pytest.raises(ValueError, match='authors-alexnet: unexpected keys _feature_blocks'):
         import_rotnet(file, 'authors-alexnet')
     with pytest.raises(ValueError, match=r'format vissl: expected base_model'):
         import_rotnet({'classy_state_dict': {}}, 'vissl')
     state = resnet_file('backbone.')[1]
     state['head.fc_cls.weight'] = torch.rand(1000, 512)
-    with pytest.raises(ValueError, match='the classifier has 1000 classes: expected 4 rotations'):
+    with pytest.raises(ValueError, match='the classifier has 1000 classes, expected 4 rotations'):
         import_rotnet({'state_dict': state}, 'mmselfsup-0.x')
     with pytest.raises(ValueError, match="format 'keras': expected one of authors-nin"):
         import_rotnet(file, 'keras')
 
 
-def test_other_methods_are_no_rotnets():
-    """MoCo's files have a backbone too."""
+def test_import_of_other_methods_raises():
+    """MoCo's files have a backbone, too."""
     file = {'backbone.conv1.weight': torch.ones(1), 'neck.fc.weight': torch.ones(1)}
     with pytest.raises(ValueError, match=r'expected a RotNet of MMSelfSup, .* found neck\.fc'):
         guess_format({'state_dict': file})

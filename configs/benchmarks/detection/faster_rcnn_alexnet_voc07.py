@@ -52,7 +52,7 @@ load_backbone = dict(
     checkpoint=None,
     absorb_bn=True,
     rescale=64,
-    elsewhere={
+    extra_modules={
         'fc6.fc': 'roi_head.bbox_head.shared_fcs.0',
         'fc7.fc': 'roi_head.bbox_head.shared_fcs.1',
     },

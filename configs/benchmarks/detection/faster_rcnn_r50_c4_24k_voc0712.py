@@ -42,7 +42,7 @@ custom_hooks = [
     dict(
         type='mmrot.LoadBackboneHook',
         checkpoint=None,
-        elsewhere={'layer4': 'roi_head.shared_head.layer4'},
+        extra_modules={'layer4': 'roi_head.shared_head.layer4'},
     ),
     dict(
         type='mmrot.ResultTableHook',

@@ -1,20 +1,19 @@
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmrot.errors import UserError
+from mmrot.engine.distributed import unwrap
+from mmrot.errors import UserError, first_few
 from mmrot.registry import HOOKS
 
 
 @HOOKS.register_module()
 class CheckClassesHook(Hook):
-    """Refuse data sets whose classes are not those of each other and of the head.
+    """Check that both data sets and the head agree on the classes.
 
-    Of a detector a class too many is taken for background, and another order is
-    taken for other classes.
+    A detector takes a class too many for background, and classes in another order for each other.
 
     Args:
-        head (str): Where the model has the head that has ``num_classes``.
+        head: Name of the submodule that has ``num_classes``.
     """
 
     def __init__(self, head: str) -> None:
@@ -24,24 +23,20 @@ class CheckClassesHook(Hook):
         """Compare the classes.
 
         Raises:
-            UserError: If they differ; names them.
+            UserError: If the classes differ; names them.
         """
         classes = tuple(runner.train_dataloader.dataset.metainfo['classes'])
         if runner.val_loop is not None:
-            tested = tuple(runner.val_loop.dataloader.dataset.metainfo['classes'])
-            if tested != classes:
+            val_classes = tuple(runner.val_loop.dataloader.dataset.metainfo['classes'])
+            if val_classes != classes:
                 raise UserError(
-                    f'training data of the classes {_few(classes)}, validation data of '
-                    f'{_few(tested)}: expected the same, in one order (metainfo.classes)'
+                    f'the training data has the classes {first_few(classes)}, the validation data '
+                    f'{first_few(val_classes)}. Set metainfo.classes to the same names in the '
+                    'same order.'
                 )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        count = model.get_submodule(self.head).num_classes
-        if count != len(classes):
+        num_classes = unwrap(runner.model).get_submodule(self.head).num_classes
+        if num_classes != len(classes):
             raise UserError(
-                f'model.{self.head}.num_classes={count}: expected {len(classes)}, the classes '
-                f'{_few(classes)}'
+                f'model.{self.head}.num_classes={num_classes}, but the data has {len(classes)} '
+                f'classes: {first_few(classes)}.'
             )
-
-
-def _few(classes: tuple[str, ...]) -> str:
-    return ', '.join(classes[:5]) + ', ...' * (len(classes) > 5)

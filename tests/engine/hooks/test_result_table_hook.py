@@ -96,7 +96,7 @@ def test_run_writes_and_prints_its_results(labelled_folder, tmp_path, run_tool, 
     state = {f'backbone.{k}': v for k, v in NIN(4, 12).state_dict().items()}
     torch.save({'state_dict': state}, tmp_path / 'other.pth')
     arguments[4] = tmp_path / 'other.pth'
-    with pytest.raises(SystemExit, match=r'other\.pth: the training in .* began from random'):
+    with pytest.raises(SystemExit, match=r'other\.pth: the training in .* started from random'):
         run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
 
 
