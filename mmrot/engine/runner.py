@@ -1,40 +1,38 @@
 import os
+from typing import Any
 
 import torch
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmrot.errors import UserError
+from mmrot.errors import UserError, first_few
+from mmrot.models import RotationPred, TenCropClassifier
 
-from .distributed import init_gloo
-
-# What mmengine's data sets say when they are empty.
-_EMPTY = 'need at least one array to concatenate'
+from .distributed import init_gloo, unwrap
 
 
 class Runner(MMEngineRunner):
-    """mmengine's Runner for the tools: also distributed on CPU, and careful.
+    """Extend mmengine's Runner to distributed jobs on CPU and strict loading.
 
-    It runs the configs of mmrot, mmpretrain, mmdet and mmseg. What differs:
+    Runs the configs of mmrot, mmpretrain, mmdet and mmseg. It differs from mmengine's as follows:
 
-    - Without a GPU, a distributed job runs with gloo. mmengine calls
-      ``torch.cuda.set_device`` first and hands ``device_ids`` to a CPU module.
-    - A checkpoint to resume, to test or to load into a model of mmrot must fit
-      the model exactly; mmengine only warns and goes on from noise.
-    - The config goes to ``work_dir`` after the first training iteration, so
-      that a job that cannot start, or only tests, overwrites nothing.
-
-    Attributes:
-        ready (bool): Whether the first iteration is done.
+    - Without a GPU, a distributed job uses gloo. mmengine calls ``torch.cuda.set_device`` first
+      and passes ``device_ids`` for a CPU module.
+    - A checkpoint to resume, to test, or to load into a model of mmrot must fit the model exactly.
+      mmengine logs a warning and trains the other parameters from random numbers.
+    - An empty data set is an error that names its folder.
+    - The config is written to ``work_dir`` after the first training iteration, so that a job that
+      cannot start, or only tests, overwrites nothing.
     """
 
-    ready = False
     _testing = False
+    _config_dumped = False
 
     def setup_env(self, env_cfg: dict) -> None:
         """Initialise a distributed CPU job, then do as mmengine does."""
@@ -46,7 +44,7 @@ class Runner(MMEngineRunner):
 
     @staticmethod
     def _check_gpus() -> None:
-        """Raise ValueError where torchrun put more ranks than GPUs on this node."""
+        """Raise an error if torchrun started more processes than this machine has GPUs."""
         ranks = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
         if 0 < torch.cuda.device_count() < ranks:
             raise UserError(
@@ -63,7 +61,7 @@ class Runner(MMEngineRunner):
             logger='current',
         )
         return MMDistributedDataParallel(
-            module=revert_sync_batchnorm(model),  # it has no CPU kernel
+            module=revert_sync_batchnorm(model),  # SyncBN has no CPU kernel
             device_ids=None,
             broadcast_buffers=False,
             find_unused_parameters=self.cfg.get('find_unused_parameters', False),
@@ -76,83 +74,88 @@ class Runner(MMEngineRunner):
         strict: bool = False,
         revise_keys: list = [(r'^module.', '')],
     ) -> dict:
-        """Load a checkpoint, which must fit where mmengine would only warn.
+        """Load a checkpoint, strictly when resuming, testing, or for a model of mmrot.
 
         Raises:
-            UserError: If it does not fit the model; names the keys.
+            UserError: If the checkpoint does not fit the model; names the keys. When resuming,
+                if it does not hold the state of a training.
         """
-        model = self.model.module if hasattr(self.model, 'module') else self.model
-        ours = type(model).__module__.partition('.')[0] == 'mmrot'
+        ours = isinstance(unwrap(self.model), RotationPred | TenCropClassifier)
+        strict = strict or ours or self._resume or self._testing
         try:
-            return super().load_checkpoint(
-                filename,
-                map_location,
-                strict=strict or ours or self._resume or self._testing,
-                revise_keys=revise_keys,
-            )
-        except (FileNotFoundError, ValueError):
-            raise
-        except RuntimeError as error:
+            checkpoint = super().load_checkpoint(filename, map_location, strict, revise_keys)
+        except RuntimeError as error:  # of load_state_dict
             raise UserError(f'checkpoint {filename} does not fit the model: {error}') from error
-        except Exception as error:
+        missing = [key for key in ('meta', 'message_hub') if key not in checkpoint]
+        if self._resume and missing:
             raise UserError(
-                f'checkpoint {filename}: expected a file that torch can load ({error})'
-            ) from error
-
-    def resume(self, filename: str, *args, **kwargs) -> None:
-        """Resume from a checkpoint of a training.
-
-        Raises:
-            UserError: If it holds weights only.
-        """
-        try:
-            super().resume(filename, *args, **kwargs)
-        except KeyError as error:
-            raise UserError(
-                f'checkpoint {filename} has no {error}: expected one that a training saved; '
-                'weights alone are for load_from'
-            ) from error
+                f'checkpoint {filename} has no {first_few(map(repr, missing))}, so no training '
+                'can resume from it. Weights alone are for load_from.'
+            )
+        return checkpoint
 
     def test(self) -> dict:
         """Test a checkpoint, which must fit the model."""
         self._testing = True
         return super().test()
 
-    def load_to_test(self) -> None:
-        """Load a checkpoint as :meth:`test` does, and test nothing."""
+    def load_for_testing(self) -> None:
+        """Load the checkpoint as strictly as :meth:`test` does, without testing it."""
         self._testing = True
         self.load_or_resume()
 
+    load_to_test = load_for_testing  # until the tools use the new name
+
+    @property
+    def ready(self) -> bool:  # until the tools do without it
+        return self._config_dumped
+
     def call_hook(self, fn_name: str, **kwargs) -> None:
-        """Call the hooks; after the first iteration the job counts as started."""
+        """Call the hooks, and write the config after the first training iteration."""
         super().call_hook(fn_name, **kwargs)
-        if not self.ready and fn_name in ('after_train_iter', 'after_val_iter', 'after_test_iter'):
-            self.ready = True
-            if fn_name == 'after_train_iter':
-                super().dump_config()
+        if fn_name == 'after_train_iter' and not self._config_dumped:
+            self._config_dumped = True
+            super().dump_config()
 
     def dump_config(self) -> None:
-        """Wait: mmengine calls it before anything is built, loaded or tried."""
+        """Do nothing. mmengine calls it before the job has shown that it can start."""
 
     @staticmethod
-    def build_dataloader(dataloader: dict, *args, **kwargs) -> DataLoader:
-        """Build a dataloader; an error of its data set names the folder.
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """Build a dataloader, whose data set must not be empty.
+
+        mmengine's infinite sampler would wait forever for an empty data set.
 
         Raises:
-            UserError: If the data set cannot be built, or is empty: mmengine's
-                infinite sampler would wait for ever.
+            UserError: If the data set is empty; names its type, folder and annotation file.
         """
-        dataset = dataloader['dataset'] if isinstance(dataloader, dict) else None
         try:
             loader = MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
-            if not len(loader.dataset):
-                raise UserError(_EMPTY)
-            return loader
-        except Exception as error:
-            if not isinstance(dataset, dict) or 'data_root' not in dataset:
+        except ValueError as error:  # of BaseDataset, which cannot serialise an empty list
+            empty = _empty_dataset(dataloader['dataset']) if isinstance(dataloader, dict) else None
+            if empty is None:
                 raise
-            where = f'{dataset.get("type")} with data_root={dataset["data_root"]}'
-            if dataset.get('ann_file'):
-                where += f', ann_file={dataset["ann_file"]}'
-            what = 'it has no images' if _EMPTY in str(error) else error
-            raise UserError(f'{where}: {what}') from error
+            raise UserError(f'{_describe(empty)} has no images.') from error
+        if not len(loader.dataset):
+            raise UserError(f'{_describe(dataloader["dataset"])} has no images.')
+        return loader
+
+
+def _empty_dataset(cfg: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the config of the empty data set in a config, which may be that of a wrapper."""
+    inner = cfg.get('datasets') or ([cfg['dataset']] if 'dataset' in cfg else [])
+    for part in inner:
+        if (empty := _empty_dataset(part)) is not None:
+            return empty
+    if inner:
+        return None
+    try:
+        dataset = DATASETS.build({**cfg, 'serialize_data': False})
+    except (TypeError, ValueError):  # something else is wrong
+        return None
+    return cfg if not len(dataset) else None
+
+
+def _describe(cfg: dict[str, Any]) -> str:
+    paths = [f'{key}={cfg[key]}' for key in ('data_root', 'ann_file') if cfg.get(key)]
+    return f'{cfg["type"]}' + f' with {", ".join(paths)}' * bool(paths)

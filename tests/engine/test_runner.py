@@ -1,251 +1,130 @@
-"""Resuming, and what a job in several processes shares with one process."""
-
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import ROOT, logged, losses
+from helpers import forget_jobs, logged, losses
+from mmengine.config import Config
 
-# Without batch norm, augmentation and shuffling of float sums beyond rounding,
-# the processes of a job together compute what one process does.
-CONFIG = """
-_base_ = 'mmrot::rotnet/nin4_digits.py'
-custom_imports = dict(imports=['record_losses'])
-custom_hooks = [dict(type='RecordLosses')]
-model = dict(backbone=dict(width=12, norm_cfg=None), head=dict(in_channels=12))
-train_dataloader = dict(
-    batch_size={batch_size},
-    dataset=dict(indices=32, pipeline=[dict(type='mmpretrain.PackInputs')]),
-)
-val_dataloader = dict(batch_size=4, dataset=dict(indices=9))
-test_dataloader = dict(batch_size=4, dataset=dict(indices=9))
-optim_wrapper = dict(optimizer=dict(lr=0.01))
-train_cfg = dict(max_epochs=2)
-"""
-# Each rank writes its own losses, and rank FAIL, if set, dies.
-HOOK = """
-import json, os
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+import mmrot
+from mmrot.engine import Runner
+from mmrot.errors import UserError
+from mmrot.models import RotationPred
 
-@HOOKS.register_module()
-class RecordLosses(Hook):
-    def before_run(self, runner):
-        self.losses = []
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.losses.append(outputs['loss'].item())
-        if os.environ.get('FAIL') == str(runner.rank):
-            raise RuntimeError('this rank was told to die')
-    def after_run(self, runner):
-        with open(f'{runner.work_dir}/rank{runner.rank}.json', 'w') as file:
-            json.dump(self.losses, file)
-"""
-FAKE_SRUN = """#!/usr/bin/env bash
-# runs the command behind srun's own options once for each task
-args="$*"; tasks=${{args##*--ntasks=}}; tasks=${{tasks%% *}}
-echo "srun $*" >> {log}
-while [ "$1" != {python} ]; do shift; done
-export SLURM_NTASKS=$tasks SLURM_NODELIST=here
-for ((i = 1; i < tasks; i++)); do SLURM_PROCID=$i SLURM_LOCALID=$i "$@" & done
-SLURM_PROCID=0 SLURM_LOCALID=0 "$@"; status=$?
-wait
-exit $status
-"""
+DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
 
 
-@pytest.fixture
-def job(tmp_path):
-    """Write the config for a batch size, and give the environment of a job."""
-    (tmp_path / 'record_losses.py').write_text(HOOK)
-    env = {
-        **os.environ,
-        'PYTHONPATH': str(tmp_path),
-        'PYTHON': sys.executable,
-        'PYTHONWARNINGS': 'ignore',
-        'PORT': str(29600 + os.getpid() % 300),
-        'MASTER_PORT': str(29900 + os.getpid() % 90),
-    }
-
-    def write(batch_size: int) -> Path:
-        path = tmp_path / f'batch{batch_size}.py'
-        path.write_text(CONFIG.format(batch_size=batch_size))
-        return path
-
-    return write, env
+class OwnRotationPred(RotationPred):
+    """A user's subclass."""
 
 
-def rank_losses(work_dir: Path, ranks: int) -> list[float]:
-    """Mean over the ranks of each iteration's loss."""
-    rows = [json.loads((work_dir / f'rank{rank}.json').read_text()) for rank in range(ranks)]
-    return [sum(values) / ranks for values in zip(*rows, strict=True)]
-
-
-def launch(*command: object, env: dict, **kwargs) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [str(part) for part in command], env=env, capture_output=True, text=True, **kwargs
+def tiny_config(work_dir, **changes) -> Config:
+    """Return the digits config with a small network and 8 images, which are not augmented."""
+    cfg = Config.fromfile(DIGITS)
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(work_dir),
+            'model.backbone.width': 6,
+            'model.head.in_channels': 6,
+            'train_dataloader.dataset.indices': 8,
+            'train_dataloader.dataset.pipeline': [dict(type='mmpretrain.PackInputs')],
+            'train_dataloader.batch_size': 4,
+            'val_dataloader.dataset.indices': 4,
+            'test_dataloader.dataset.indices': 4,
+            'train_cfg.max_epochs': 1,
+            'default_hooks.checkpoint.interval': 1,
+            'default_hooks.logger.interval': 1,
+            'log_level': 'ERROR',
+            **changes,
+        }
     )
+    return cfg
 
 
-@pytest.mark.slow
-def test_two_processes_train_and_test_like_one(job, tmp_path):
-    write, env = job
-    one, two = tmp_path / 'one', tmp_path / 'two'
-    run = launch(sys.executable, ROOT / 'tools/train.py', write(8), '--work-dir', one, env=env)
-    assert run.returncode == 0, run.stderr
-    run = launch(ROOT / 'tools/dist_train.sh', write(4), 2, '--work-dir', two, env=env)
-    assert run.returncode == 0, run.stderr
-    if not torch.cuda.is_available():
-        assert 'No GPU here: 2 process(es) run on the CPU, with gloo.' in run.stderr
-    single = rank_losses(one, 1)
-    assert len(single) == 8
-    assert single[0] != pytest.approx(single[-1], abs=1e-6)
-    # mmrot:: puts the inherited parts in mmrot's scope, which mmengine must know
-    assert 'Failed to search registry' not in run.stdout + run.stderr
-    assert rank_losses(two, 2) == pytest.approx(single, rel=1e-5)
-    # 9 validation images on 2 processes: one is repeated, and must not count
-    accuracy = logged(one)[-1]['rotation/accuracy']
-    assert logged(two)[-1]['rotation/accuracy'] == pytest.approx(accuracy, abs=1e-6)
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory) -> Path:
+    """A checkpoint after one epoch."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    Runner.from_cfg(tiny_config(work_dir)).train()
+    forget_jobs()
+    return work_dir / 'epoch_1.pth'
 
-    run = launch(
-        ROOT / 'tools/dist_test.sh',
-        write(4),
-        two / 'epoch_2.pth',
-        2,
-        '--work-dir',
-        tmp_path / 'test',
-        '--out',
-        tmp_path / 'metrics.json',
-        '--out-item',
-        'metrics',
-        env=env,
+
+def test_resumed_training_continues_epochs_and_losses(checkpoint, tmp_path):
+    whole = tmp_path / 'whole'
+    Runner.from_cfg(tiny_config(whole, **{'train_cfg.max_epochs': 2})).train()
+    rest = tmp_path / 'rest'
+    changes = {'train_cfg.max_epochs': 2, 'resume': True, 'load_from': str(checkpoint)}
+    Runner.from_cfg(tiny_config(rest, **changes)).train()
+    assert [row['epoch'] for row in logged(rest) if 'loss' in row] == [2, 2]
+    assert losses(checkpoint.parent) + losses(rest) == pytest.approx(losses(whole), rel=1e-6)
+    resumed, expected = (
+        torch.load(d / 'epoch_2.pth', weights_only=False)['state_dict'] for d in (rest, whole)
     )
-    assert run.returncode == 0, run.stderr
-    metrics = json.loads((tmp_path / 'metrics.json').read_text())
-    assert metrics['rotation/accuracy'] == pytest.approx(accuracy, abs=1e-6)
+    for key, value in expected.items():
+        torch.testing.assert_close(resumed[key], value)
 
 
-@pytest.mark.slow
-def test_a_failing_rank_ends_the_job(job, tmp_path):
-    write, env = job
-    run = launch(
-        ROOT / 'tools/dist_train.sh',
-        write(4),
-        2,
-        '--work-dir',
-        tmp_path / 'work',
-        env={**env, 'FAIL': '1'},
-        timeout=120,
+def test_config_is_written_by_training_only(checkpoint, tmp_path):
+    written = Config.fromfile(checkpoint.parent / 'nin4_digits.py')
+    assert written.model.backbone.width == 6
+    Runner.from_cfg(tiny_config(tmp_path, load_from=str(checkpoint))).test()
+    assert not (tmp_path / 'nin4_digits.py').exists()
+
+
+@pytest.mark.parametrize('model', [RotationPred, OwnRotationPred])
+def test_checkpoint_that_does_not_fit_raises(model, checkpoint, tmp_path):
+    cfg = tiny_config(tmp_path, load_from=str(checkpoint), **{'model.backbone.num_blocks': 5})
+    cfg.model.type = model
+    with pytest.raises(UserError, match=r'(?s)epoch_1\.pth does not fit the model.*block5'):
+        Runner.from_cfg(cfg).train()
+    assert not (tmp_path / 'nin4_digits.py').exists()
+
+
+def test_weights_cannot_be_resumed(checkpoint, tmp_path):
+    state = torch.load(checkpoint, weights_only=False)['state_dict']
+    torch.save(dict(state_dict=state), tmp_path / 'weights.pth')
+    cfg = tiny_config(tmp_path, resume=True, load_from=str(tmp_path / 'weights.pth'))
+    with pytest.raises(UserError, match=r"weights\.pth has no 'meta', 'message_hub'"):
+        Runner.from_cfg(cfg).train()
+
+
+@pytest.mark.parametrize('wrapper', [None, 'RepeatDataset', 'ConcatDataset'])
+@pytest.mark.parametrize('serialize_data', [True, False])
+def test_empty_dataset_raises_with_its_folder(wrapper, serialize_data, tmp_path):
+    (tmp_path / 'val.txt').touch()
+    dataset = dict(
+        type='mmpretrain.CustomDataset',
+        data_root=str(tmp_path),
+        ann_file='val.txt',
+        serialize_data=serialize_data,
     )
-    assert run.returncode == 1
-    assert 'this rank was told to die' in run.stderr
-    assert 'mmrot: error: the process of rank 1 ended with status 1' in run.stderr
+    if wrapper == 'RepeatDataset':
+        dataset = dict(type=wrapper, dataset=dataset, times=2)
+    elif wrapper == 'ConcatDataset':
+        dataset = dict(type=wrapper, datasets=[dataset])
+    sampler = dict(type='DefaultSampler', shuffle=False)
+    loader = dict(batch_size=1, num_workers=0, dataset=dataset, sampler=sampler)
+    with pytest.raises(UserError, match='has no images') as error:
+        Runner.build_dataloader(loader)
+    if wrapper is None or serialize_data:
+        expected = f'CustomDataset with data_root={tmp_path}, ann_file=val.txt has'
+        assert expected in str(error.value)
 
 
-@pytest.mark.slow
-def test_an_error_at_the_start_ends_all_ranks(job, tmp_path):
-    write, env = job
-    arguments = ('--work-dir', tmp_path / 'work', '--cfg-options', 'model.angles=0,0')
-    run = launch(ROOT / 'tools/dist_train.sh', write(4), 2, *arguments, env=env, timeout=120)
-    assert run.returncode == 1
-    no_gpu, *lines = run.stderr.splitlines()
-    if not torch.cuda.is_available():
-        assert no_gpu.startswith('No GPU here')
-    assert 'angle 0 is repeated' in lines[0]
-    # at most one from each rank, and the launcher's
-    assert len(lines) <= 3
-    assert all(line.startswith('mmrot: error') for line in lines)
+def test_error_in_dataset_is_not_taken_for_an_empty_one():
+    class Broken(torch.utils.data.Dataset):
+        def __init__(self) -> None:
+            raise ValueError('a bug')
+
+    sampler = dict(type='DefaultSampler', shuffle=False)
+    loader = dict(batch_size=1, dataset=dict(type=Broken), sampler=sampler)
+    with pytest.raises(ValueError, match='a bug') as error:
+        Runner.build_dataloader(loader)
+    assert not isinstance(error.value, UserError)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-def test_slurm_on_cpu(job, tmp_path):
-    """With a stand-in for srun that starts the tasks on this machine."""
-    write, env = job
-    tools = tmp_path / 'bin'
-    tools.mkdir()
-    (tools / 'srun').write_text(FAKE_SRUN.format(log=tmp_path / 'srun.log', python=sys.executable))
-    (tools / 'scontrol').write_text('#!/usr/bin/env bash\necho 127.0.0.1\n')
-    for script in tools.iterdir():
-        script.chmod(0o755)
-    env.update(PATH=f'{tools}:{env["PATH"]}', GPUS='2', GPUS_PER_NODE='0', SRUN_ARGS='--exclusive')
-    work = tmp_path / 'slurm'
-    run = launch(ROOT / 'tools/slurm_train.sh', 'cpu', 'job', write(4), work, env=env, timeout=120)
-    assert run.returncode == 0, run.stderr
-    assert len(rank_losses(work, 2)) == 8
-    called = (tmp_path / 'srun.log').read_text()
-    assert '-p cpu --job-name=job --ntasks=2 --cpus-per-task=5 --kill-on-bad-exit=1' in called
-    assert f'--exclusive {sys.executable} -u' in called
-    assert '--launcher slurm' in called
-
-
-@pytest.mark.parametrize(
-    ('script', 'arguments', 'environment', 'message'),
-    [
-        ('dist_train.sh', ['c.py', 'eight'], {}, 'GPUS=eight: expected a whole number, 1 or more'),
-        ('dist_train.sh', ['c.py', '0'], {}, 'GPUS=0: expected a whole number, 1 or more'),
-        ('dist_test.sh', ['c.py', 'c.pth', '-1'], {}, 'GPUS=-1: expected a whole number'),
-        ('dist_train.sh', ['c.py', '1'], {'NNODES': 'x'}, 'NNODES=x: expected a whole number'),
-        ('dist_train.sh', ['c.py', '1'], {'PORT': '99999'}, 'a whole number, 1 to 65535'),
-        ('dist_train.sh', ['c.py', '1'], {'PYTHON': 'nopython'}, 'PYTHON=nopython: expected'),
-        ('dist_train.sh', ['c.py'], {}, 'usage: '),
-        ('dist_test.sh', ['c.py', 'c.pth'], {}, 'usage: '),
-        ('slurm_train.sh', ['p', 'j', 'c.py'], {}, 'usage: '),
-        ('slurm_test.sh', ['p', 'j', 'c.py'], {}, 'usage: '),
-        ('slurm_train.sh', ['p', 'j', 'c', 'w'], {'GPUS': 'x'}, 'GPUS=x: expected a whole number'),
-    ],
-)
-def test_bad_arguments_of_the_launchers(script, arguments, environment, message):
-    env = {**os.environ, 'PYTHON': sys.executable, **environment}
-    run = launch(ROOT / 'tools' / script, *arguments, env=env)
-    assert run.returncode == 2
-    assert message in run.stderr
-    assert len(run.stderr.splitlines()) == 1
-
-
-def test_more_processes_than_gpus(tmp_path):
-    """On a machine with 2 GPUs, played by an interpreter that counts so."""
-    python = tmp_path / 'python'
-    python.write_text('#!/usr/bin/env bash\necho 2\n')
-    python.chmod(0o755)
-    env = {**os.environ, 'PYTHON': str(python)}
-    run = launch(ROOT / 'tools/dist_train.sh', 'c.py', 8, env=env)
-    assert run.returncode == 2
-    assert run.stderr == 'mmrot: error: GPUS=8: this machine has 2\n'
-    # several nodes, and torchrun as the launcher
-    python.write_text('#!/usr/bin/env bash\n[ "$1" = -c ] && echo 2 || echo "$*"\n')
-    env.update(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', PORT='1234')
-    run = launch(ROOT / 'tools/dist_train.sh', 'c.py', 2, '--amp', env=env)
-    assert run.stdout.split() == [
-        str(ROOT / 'tools/_torchrun.py'),
-        '--nnodes=2',
-        '--node_rank=1',
-        '--nproc_per_node=2',
-        '--master_addr=10.0.0.1',
-        '--master_port=1234',
-        str(ROOT / 'tools/train.py'),
-        'c.py',
-        '--amp',
-        '--launcher',
-        'pytorch',
-    ]
-
-
-def test_resume_continues_epochs_and_losses(job, tmp_path, run_tool, monkeypatch):
-    write, _ = job
-    monkeypatch.syspath_prepend(tmp_path)
-    config, whole, parts = write(8), tmp_path / 'whole', tmp_path / 'parts'
-    logging = ['--cfg-options', 'default_hooks.logger.interval=1']
-    run_tool('train', config, '--work-dir', whole, *logging, 'train_cfg.max_epochs=3')
-    run_tool('train', config, '--work-dir', parts, *logging, 'train_cfg.max_epochs=1')
-    begun = losses(parts)
-    run_tool('train', config, '--work-dir', parts, '--resume', *logging, 'train_cfg.max_epochs=3')
-    assert [row['epoch'] for row in logged(parts) if 'loss' in row] == [2] * 4 + [3] * 4
-    assert begun + losses(parts) == pytest.approx(losses(whole), rel=1e-6)
-    final = [torch.load(d / 'epoch_3.pth', weights_only=False) for d in (whole, parts)]
-    assert final[0]['meta']['iter'] == final[1]['meta']['iter'] == 12
-    for key, value in final[0]['state_dict'].items():
-        torch.testing.assert_close(final[1]['state_dict'][key], value)
+def test_more_processes_than_gpus_raise(monkeypatch, tmp_path):
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '3')
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    with pytest.raises(UserError, match=r'3 processes .* at most one for each of its 2 GPUs'):
+        Runner.from_cfg(tiny_config(tmp_path, launcher='pytorch'))

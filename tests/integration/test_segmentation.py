@@ -230,7 +230,7 @@ def test_segmentation_names_invalid_files(broken, voc12, tmp_path, run_tool):
         message = r'failed to load image: .*2007_000001\.jpg'
     else:
         (root / 'ImageSets/Segmentation/train.txt').write_text('')
-        message = r'PascalVOCDataset with data_root=.*train\.txt: it has no images'
+        message = r'PascalVOCDataset with data_root=.*train\.txt has no images'
     arguments = [FCN32S, '--work-dir', tmp_path / 'work', '--backbone', 'random']
     with pytest.raises((SystemExit, ValueError, AssertionError), match=message):
         run_tool(

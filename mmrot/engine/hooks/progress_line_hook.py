@@ -10,10 +10,10 @@ from mmrot.registry import HOOKS
 
 @HOOKS.register_module()
 class ProgressLineHook(Hook):
-    """Show one line of progress in place of the log.
+    """Print one line of progress instead of the log.
 
-    On a terminal the line is rewritten after every iteration; elsewhere one
-    line is printed after each epoch.
+    On a terminal the line is updated after every iteration; otherwise one line is printed after
+    each epoch.
     """
 
     priority = 'LOWEST'
@@ -36,7 +36,7 @@ class ProgressLineHook(Hook):
             self._show(runner, end='\n')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Note the accuracy of the latest validation."""
+        """Store the accuracy of the latest validation."""
         if metrics and 'rotation/accuracy' in metrics:
             self._accuracy = f'  validation {metrics["rotation/accuracy"]:.1f} %'
 

@@ -8,15 +8,15 @@ from mmrot.registry import HOOKS
 
 @HOOKS.register_module()
 class SyncBuffersHook(Hook):
-    """Average running statistics over the processes after every epoch.
+    """Average the running statistics of batch norm over the processes after every epoch.
 
-    Without it each process validates with its own, and the checkpoint holds
-    those of the first. mmengine's hook of that name averages all buffers, which
-    can move those of frozen stages by a rounding; this one leaves them alone.
+    Otherwise each process validates with its own statistics, and the checkpoint holds those of
+    the first. mmengine's hook of the same name averages all buffers, which can change those of
+    frozen stages by a rounding error; this one averages batch norms in training mode only.
     """
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Average the statistics of the batch norms that are in training mode."""
+        """Average the statistics."""
         buffers = [
             buffer
             for module in runner.model.modules()
