@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Reproduce the paper's CIFAR-10 results: Tables 1, 2, 3, 9, figures 5a and 5b.
 
-What was measured before is not run again, and a run that stopped goes on.
+Recorded cells are not measured again, and interrupted runs are resumed.
 """
 
 import argparse
@@ -18,15 +18,16 @@ from projects.cifar10_study import (  # noqa: E402
     Settings,
     Study,
     draw_figures,
-    read_records,
     select,
+    settings_of,
+    study_records,
     write_page,
 )
 
-RECORDS = ROOT / 'results/cifar10'
+RECORDS = ROOT / 'projects/cifar10_study/records.jsonl'
 
 
-def main() -> None:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='tools/reproduce_cifar10.sh',
         description=__doc__,
@@ -49,50 +50,71 @@ def main() -> None:
     parser.add_argument(
         '--budget', type=float, default=1.0, help='fraction of the epochs (default 1)'
     )
-    parser.add_argument('--width', type=int, default=192, help='of NIN (default 192)')
-    parser.add_argument('--images-per-class', type=int, help='training images (default all)')
-    parser.add_argument('--work-dir', default='work_dirs/reproduce_cifar10', help='of the runs')
-    parser.add_argument('--records', default=str(RECORDS), help='folder (default %(default)s)')
+    parser.add_argument('--width', type=int, default=192, help='width of NIN (default 192)')
     parser.add_argument(
-        '--page', help='to write (default docs/reproduction.md, of other records beside them)'
+        '--images-per-class', type=int, help='training images per class (default all)'
     )
-    parser.add_argument('--page-only', action='store_true', help='run nothing')
-    parser.add_argument('--list', action='store_true', help='list the cells and stop')
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/reproduce_cifar10',
+        help='parent of the work directories (default %(default)s)',
+    )
+    parser.add_argument(
+        '--records',
+        default=str(RECORDS),
+        help='.jsonl file, or a folder for records.jsonl (default %(default)s)',
+    )
+    parser.add_argument(
+        '--page',
+        help='Markdown file to write (default docs/reproduction.md, for other records '
+        'reproduction.md next to them)',
+    )
+    parser.add_argument('--page-only', action='store_true', help='only write the page')
+    parser.add_argument('--list', action='store_true', help='only list the cells')
+    return parser
+
+
+def main() -> None:
     with one_line_errors():
-        args = parser.parse_args()
-        page = Path(args.page or Path(args.records, 'reproduction.md'))
-        if not args.page and Path(args.records).resolve() == RECORDS:
-            page = ROOT / 'docs/reproduction.md'
-        evaluations = select(args.only, args.cells)
+        args = build_parser().parse_args()
+        classifiers = select(args.only, args.cells)
         if args.list:
-            for evaluation in evaluations:
-                for cell in evaluation.cells:
+            for classifier in classifiers:
+                for cell in classifier.cells:
                     print('/'.join(cell))
             return
-        if not args.page_only:
-            settings = Settings(args.data, args.budget, args.width, args.images_per_class)
-            if settings.reduced:
-                print(f"A reduced study, {settings.name}: not the paper's numbers", flush=True)
-            study = Study(settings, args.work_dir, args.records, ROOT / 'tools')
-            # a run is ended with the study, by an interruption as by the scheduler
-            write_page(read_records(args.records))  # what is amiss there is said at once
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-            try:
-                study.run(evaluations, args.seeds)
-            finally:
-                write(page, args.records)
-        else:
-            write(page, args.records)
+        records = Path(args.records)
+        if records.suffix != '.jsonl':
+            records /= 'records.jsonl'
+        page = ROOT / 'docs/reproduction.md'
+        if args.page:
+            page = Path(args.page)
+        elif records.resolve() != RECORDS:
+            page = records.parent / 'reproduction.md'
+        if args.page_only:
+            write(page, records)
+            return
+        settings = Settings(args.data, args.budget, args.width, args.images_per_class)
+        if settings.reduced:
+            print(f"A reduced study, {settings.name}: not the paper's numbers", flush=True)
+        study = Study(settings, args.work_dir, records, ROOT / 'tools')
+        write_page(study_records(records))  # stops at invalid records before a long run
+        # let the scheduler end a running job as Ctrl-C does
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
+            study.run(classifiers, args.seeds)
+        finally:
+            write(page, records)
 
 
-def write(page: Path, folder: str) -> None:
-    """Write the page and draw the figures from all records."""
-    records = read_records(folder)
+def write(page: Path, file: Path) -> None:
+    """Write the page and draw the figures of all records."""
+    records = study_records(file)
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(write_page(records), encoding='utf-8')
     print(page)
-    for name in sorted({record['settings']['name'] for record in records}):
-        found = [record for record in records if record['settings']['name'] == name]
+    for name in sorted({settings_of(record).name for record in records}):
+        found = [record for record in records if settings_of(record).name == name]
         for path in draw_figures(found, page.parent / FIGURES / name):
             print(path)
 

@@ -1,21 +1,23 @@
-"""The paper's CIFAR-10 study: what is run, how, and what was measured."""
+"""The paper's CIFAR-10 experiments, see README.md."""
 
 from .data import find_data
-from .page import FIGURES, draw_figures, write_page
-from .plan import EVALUATIONS, PRETRAININGS, Evaluation, Settings, select
-from .records import read_records
+from .figures import draw_figures
+from .page import FIGURES, write_page
+from .plan import CLASSIFIERS, PRETRAININGS, Classifier, Settings, select
+from .records import settings_of, study_records
 from .run import Study
 
 __all__ = [
-    'EVALUATIONS',
+    'CLASSIFIERS',
     'FIGURES',
     'PRETRAININGS',
-    'Evaluation',
+    'Classifier',
     'Settings',
     'Study',
     'draw_figures',
     'find_data',
-    'read_records',
     'select',
+    'settings_of',
+    'study_records',
     'write_page',
 ]

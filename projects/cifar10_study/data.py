@@ -1,14 +1,15 @@
-"""The images of a study, and what tells them from others of the same name."""
+"""The images of a study."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+
+from mmpretrain.datasets import CustomDataset
 
 from mmrot.errors import UserError
 from mmrot.results import published_table
 
-# Those of mmpretrain's CustomDataset.
-_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
 _PYTHON_FORM = 'cifar-10-batches-py'
 
 
@@ -16,12 +17,12 @@ _PYTHON_FORM = 'cifar-10-batches-py'
 class StudyData:
     """CIFAR-10, or images of its classes in folders.
 
-    Attributes:
-        path (Path): The folder, absolute.
-        from_folder (bool): Whether it has ``{train,test}/<class>/``.
-        images (int): For training.
-        per_class (int): Of them, in the smallest class.
-        sha256 (str): Of the names and sizes of all files.
+    Args:
+        path: Absolute path of the folder.
+        from_folder: Whether it contains ``{train,test}/<class>/``.
+        images: Number of training images.
+        per_class: Number of training images of the smallest class.
+        sha256: Hash of the names and sizes of all image files.
     """
 
     path: Path
@@ -37,47 +38,41 @@ class StudyData:
 
 
 def find_data(folder: str | Path) -> StudyData:
-    """Look at a study's images.
+    """Find the images of a study.
 
     Args:
-        folder (str | Path): With ``cifar-10-batches-py/``, or with
-            ``{train,test}/<class>/`` of the classes of CIFAR-10.
+        folder: Folder with ``cifar-10-batches-py/`` or ``{train,test}/<class>/``.
 
     Returns:
-        StudyData: What was found.
+        The images.
 
     Raises:
-        UserError: If neither is there, or the classes are others.
+        UserError: If there are none, or their classes are not those of CIFAR-10.
     """
     path = Path(folder).resolve()
     if (path / _PYTHON_FORM).is_dir():
-        return StudyData(path, False, 50000, 5000, _fingerprint([path / _PYTHON_FORM]))
-    splits = [path / 'train', path / 'test']
-    if not all(split.is_dir() for split in splits):
-        raise UserError(
-            f'--data {folder}: expected {_PYTHON_FORM}/ in it, or train/<class>/ and test/<class>/'
-        )
-    expected = set(published_table('table9')['columns'])
-    for split in splits:
-        classes = {entry.name for entry in split.iterdir() if entry.is_dir()}
-        if classes != expected:
+        files = sorted((path / _PYTHON_FORM).iterdir())
+        return StudyData(path, False, 50000, 5000, _fingerprint(files, path))
+    files = []
+    for split in ('test', 'train'):
+        if not (path / split).is_dir():
             raise UserError(
-                f'{split} has the classes {", ".join(sorted(classes))}: expected '
-                f'{", ".join(sorted(expected))}'
+                f'--data {folder}: expected {_PYTHON_FORM}/ in it, or train/<class>/ and '
+                'test/<class>/'
             )
-    counts = [len(_images(splits[0] / name)) for name in expected]
-    return StudyData(path, True, sum(counts), min(counts), _fingerprint(splits))
+        dataset = CustomDataset(data_root=str(path), data_prefix=split)
+        expected = sorted(published_table('table9')['columns'])
+        if sorted(dataset.CLASSES) != expected:
+            raise UserError(
+                f'{path / split} has the classes {", ".join(sorted(dataset.CLASSES))}: expected '
+                f'{", ".join(expected)}'
+            )
+        images = [dataset.get_data_info(index) for index in range(len(dataset))]
+        files = sorted(Path(image['img_path']) for image in images) + files
+    counts = Counter(image['gt_label'] for image in images)
+    return StudyData(path, True, len(images), min(counts.values()), _fingerprint(files, path))
 
 
-def _images(folder: Path) -> list[Path]:
-    """List what mmpretrain's CustomDataset reads."""
-    return sorted(path for path in folder.rglob('*') if path.suffix.lower() in _EXTENSIONS)
-
-
-def _fingerprint(folders: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for folder in folders:
-        python = folder.name == _PYTHON_FORM
-        for file in sorted(folder.iterdir()) if python else _images(folder):
-            digest.update(f'{file.relative_to(folder.parent)} {file.stat().st_size}\n'.encode())
-    return digest.hexdigest()
+def _fingerprint(files: list[Path], root: Path) -> str:
+    lines = [f'{file.relative_to(root)} {file.stat().st_size}\n' for file in files]
+    return hashlib.sha256(''.join(lines).encode()).hexdigest()

@@ -12,18 +12,17 @@ from mmrot.results import write_atomically
 
 
 class Job:
-    """One training in a work directory of its own, which goes on where it stopped.
+    """A training run in its own work directory, resumed if it was interrupted.
 
-    What it is, whether it has ended and how long it took, over its starts, are kept
-    in ``job.json`` there.
+    Its identity, duration and status are stored in ``job.json`` there.
 
     Args:
-        work_dir (Path): Of the training.
-        **identity: What may not change between two starts, such as the sha256 of
-            its config.
+        work_dir: Work directory of the training run.
+        **identity: What must not change when the run is resumed, such as the
+            hash of its config.
 
     Raises:
-        UserError: If the directory has a job of another identity.
+        UserError: If the directory contains a job with another identity.
     """
 
     def __init__(self, work_dir: Path, **identity: Any) -> None:
@@ -34,29 +33,29 @@ class Job:
             found = json.loads(self._file.read_text(encoding='utf-8'))
             if any(found.get(key) != value for key, value in identity.items()):
                 raise UserError(
-                    f'{work_dir} was begun with another config or on other images: remove it, or '
-                    'choose another --work-dir'
+                    f'{work_dir} was started with another config or on other images: remove it, '
+                    'or choose another --work-dir'
                 )
             self._state = found
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end."""
+        """Whether the training run has ended successfully."""
         return self._state['finished']
 
     @property
     def seconds(self) -> int:
-        """How long it took, all starts together but those that were killed."""
+        """Total duration, without starts that were killed."""
         return round(self._state['seconds'])
 
     def run(self, command: Sequence[str]) -> None:
-        """Train, or go on, if it has not ended.
+        """Run a command unless the job is finished.
 
         Args:
-            command (Sequence[str]): It ends with 0 when the training has ended.
+            command: Command line that trains, or resumes.
 
         Raises:
-            UserError: If it ends with anything else, or another process trains here.
+            UserError: If the command fails, or another process runs this job.
         """
         if self.finished:
             return
@@ -76,29 +75,28 @@ class Job:
 
     @contextmanager
     def _lock(self) -> Iterator[IO]:
-        """Keep others out: the training holds the lock too, should it outlive this process."""
+        """Lock the directory; the command inherits the lock, should it outlive this process."""
         with (self.work_dir / 'lock').open('w') as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError(f'{self.work_dir}: another process trains here') from None
+                raise UserError(f'{self.work_dir} is in use by another process.') from None
             yield lock
 
 
 def call(command: Sequence[str], log: Path, **kwargs: Any) -> None:
-    """Run a command; what it prints goes to the end of a file.
+    """Run a command and append its output to a file.
 
     Args:
-        command (Sequence[str]): With its arguments.
-        log (Path): The file.
-        **kwargs: Of ``subprocess.run``, which ends the command when this process
-            is interrupted.
+        command: Command line.
+        log: Log file.
+        **kwargs: Arguments of ``subprocess.run``.
 
     Raises:
-        UserError: If it does not end with 0; names the file, gives its last line.
+        UserError: If the command fails; shows the last line of the log.
     """
     with log.open('ab') as output:
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, **kwargs)
     if done.returncode:
         last = log.read_text(errors='replace').strip().splitlines()[-1:]
-        raise UserError(f'{log.parent.name} stopped, see {log}: {" ".join(last)}')
+        raise UserError(f'{log.parent.name} failed, see {log}: {" ".join(last)}')

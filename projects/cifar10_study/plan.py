@@ -1,44 +1,43 @@
-"""What the study consists of: pretrainings, evaluations and the cells they fill."""
+"""The runs of the study and the published cells that they fill."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from mmrot.errors import UserError
 from mmrot.results import published_table
 
-# Name of a pretraining → its config and what differs from it.
-PRETRAININGS: dict[str, tuple[str, dict]] = {
-    'nin4': ('rotnet/nin4_cifar10.py', {}),
-    'nin3': ('rotnet/nin3_cifar10.py', {}),
-    'nin5': ('rotnet/nin5_cifar10.py', {}),
-    'nin4_8': (
-        'rotnet/nin4_cifar10.py',
-        {'model': {'angles': (0, 45, 90, 135, 180, 225, 270, 315)}},
-    ),
-    'nin4_0_180': ('rotnet/nin4_cifar10.py', {'model': {'angles': (0, 180)}}),
-    'nin4_90_270': ('rotnet/nin4_cifar10.py', {'model': {'angles': (90, 270)}}),
-}
 RANDOM = 'random'
-# The row of figure 5a that the pretraining itself fills.
-ROTATION = 'rotation prediction'
-# The epochs of figure 5a, and the labels per class of figure 5b.
+# Name of a pretraining run → its config and the angles it rotates by.
+PRETRAININGS: dict[str, tuple[str, tuple[int, ...]]] = {
+    'nin4': ('rotnet/nin4_cifar10.py', (0, 90, 180, 270)),
+    'nin3': ('rotnet/nin3_cifar10.py', (0, 90, 180, 270)),
+    'nin5': ('rotnet/nin5_cifar10.py', (0, 90, 180, 270)),
+    'nin4_8': ('rotnet/nin4_cifar10.py', (0, 45, 90, 135, 180, 225, 270, 315)),
+    'nin4_0_180': ('rotnet/nin4_cifar10.py', (0, 180)),
+    'nin4_90_270': ('rotnet/nin4_cifar10.py', (90, 270)),
+}
+# Epochs of figure 5a and labels per class of figure 5b.
 SNAPSHOTS = (20, 40, 60, 80, 100)
 LABELS = (20, 100, 400, 1000, 5000)
-_PROBES = 'benchmarks/classification'
+# The metric of pretraining in figure 5a; all others are of classifiers.
+ROTATION = 'rotation/accuracy'
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How large the study is, and on which data.
+    """Size and data of a study.
 
     Args:
-        data (str): ``cifar-10-batches-py``'s folder, or one with
-            ``{train,test}/<class>/``.
-        budget (float): Fraction of the epochs, above 0 and at most 1.
-        width (int): Of NIN; 192 is the paper's.
-        images_per_class (int, optional): Training images; None takes all.
+        data: Folder with ``cifar-10-batches-py/`` or ``{train,test}/<class>/``.
+        budget: Fraction of the paper's epochs, in (0, 1].
+        width: Width of NIN, a multiple of 12; 192 in the paper.
+        images_per_class: Training images per class; None uses all.
+
+    Raises:
+        UserError: If a value is out of range.
     """
 
     data: str
@@ -48,15 +47,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not 0 < self.budget <= 1:
-            raise UserError(f'--budget {self.budget:g}: expected above 0 and at most 1')
+            raise UserError(f'--budget {self.budget:g} is not in (0, 1].')
         if self.width < 12 or self.width % 12:
-            raise UserError(f'--width {self.width}: expected a multiple of 12')
+            raise UserError(f'--width {self.width} is not a multiple of 12.')
         if self.images_per_class is not None and self.images_per_class < 1:
-            raise UserError(f'--images-per-class {self.images_per_class}: expected 1 or more')
+            raise UserError(f'--images-per-class {self.images_per_class} is not positive.')
 
     @property
     def name(self) -> str:
-        """Name of the settings, for folders: ``cifar10``, ``cifar10_jpeg-budget0.1``."""
+        """Folder name, such as ``cifar10`` or ``cifar10_jpeg-budget0.1``."""
         parts = [Path(self.data).resolve().name]
         parts += [f'budget{self.budget}'] * (self.budget != 1)
         parts += [f'width{self.width}'] * (self.width != 192)
@@ -64,8 +63,8 @@ class Settings:
         return '-'.join(parts)
 
     @property
-    def reduced(self) -> dict:
-        """What is smaller than in the paper."""
+    def reduced(self) -> dict[str, Any]:
+        """The settings that differ from the paper's."""
         full = asdict(Settings(self.data))
         return {key: value for key, value in asdict(self).items() if value != full[key]}
 
@@ -75,146 +74,157 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """One training on labels, and the cells of the paper that it fills.
+class Classifier:
+    """A classifier trained on labels, and the published cells that it fills.
 
     Args:
-        name (str): Of the run.
-        config (str): Below ``configs/``.
-        pretraining (str): One of ``PRETRAININGS``, or ``'random'``.
-        tables (Sequence[dict]): As of :class:`mmrot.ResultTableHook`; every row
-            is named ``row``.
-        cells (Sequence[tuple[str, str, str]]): Table, row and column of each.
-        snapshot (int, optional): Epoch of the pretraining, of 100; the last one
-            by default.
-        num_per_class (int, optional): Labels per class.
+        name: Name of the run.
+        config: Name of the config in ``configs/benchmarks/classification/``.
+        pretraining: One of :data:`PRETRAININGS`, or ``'random'``.
+        fills: (table, row) → column → metric.
+        snapshot: Epoch of pretraining, of 100.
+        num_per_class: Labels per class; None uses all.
     """
 
     name: str
     config: str
     pretraining: str
-    tables: Sequence[dict]
-    cells: Sequence[tuple[str, str, str]] = ()
-    snapshot: int | None = None
+    fills: dict[tuple[str, str], dict[str, str]]
+    snapshot: int = 100
     num_per_class: int | None = None
 
+    @property
+    def cells(self) -> list[tuple[str, str, str]]:
+        """Table, row and column of each cell."""
+        return [(*key, column) for key, columns in self.fills.items() for column in columns]
 
-def _table(table: str, row: str, **kwargs) -> dict:
-    return dict(table=table, row=row, random_row=row, **kwargs)
-
-
-def _evaluation(name: str, config: str, pretraining: str, *tables: dict, **kwargs) -> Evaluation:
-    """Make an evaluation, with the cells that its tables say."""
-    cells = []
-    for table in tables:
-        columns = published_table(table['table'])['columns']
-        if 'columns' in table:
-            columns = list(table['columns'])
-        elif table['table'] == 'table1':
-            columns = columns[: int(table['row'].split()[1])]
-        cells += [(table['table'], table['row'], column) for column in columns]
-        if table['table'] == 'figure5a':
-            cells += [('figure5a', ROTATION, column) for column in columns]
-    if kwargs.get('num_per_class'):
-        row = tables[0]['row']
-        cells = [('figure5b', row, str(kwargs['num_per_class']))]
-    return Evaluation(name, f'{_PROBES}/{config}.py', pretraining, tables, cells, **kwargs)
+    @property
+    def tables(self) -> list[dict[str, Any]]:
+        """The tables of :class:`mmrot.ResultTableHook`."""
+        return [
+            dict(table=table, row=row, random_row=row, metrics=columns)
+            for (table, row), columns in self.fills.items()
+            if ROTATION not in columns.values()
+        ]
 
 
-def _accuracy(table: str, row: str, column: str = 'accuracy') -> dict:
-    return _table(table, row, columns={column: 'conv2'})
+_BLOCKS = {f'conv{block}': f'conv{block}/top1' for block in range(1, 6)}
+_THREE, _FOUR = (dict(list(_BLOCKS.items())[:count]) for count in (3, 4))
+_ACCURACY = {'accuracy': 'conv2/top1'}
+_CLASSES = {name: f'conv2/top1/{name}' for name in published_table('table9')['columns']}
 
 
-def _per_class(row: str) -> dict:
-    return _table('table9', row, classes='conv2/top1/')
-
-
-# The most telling ones first.
-EVALUATIONS: tuple[Evaluation, ...] = (
-    _evaluation(
-        'conv',
-        'nin4_conv_cifar10',
-        'nin4',
-        _accuracy('table3', 'RotNet + conv'),
-        _per_class('RotNet + conv'),
-    ),
-    _evaluation(
-        'supervised',
-        'nin3_supervised_cifar10',
-        RANDOM,
-        _accuracy('table3', 'supervised NIN'),
-        _per_class('supervised NIN'),
-    ),
-    _evaluation(
-        'nonlinear_nin4',
-        'nin4_nonlinear_cifar10',
-        'nin4',
-        _table('table1', 'RotNet, 4 blocks'),
-        _accuracy('table3', 'RotNet + non-linear'),
-        _accuracy('table2', '4 rotations: 0, 90, 180, 270'),
-        _accuracy('figure5a', 'object recognition', '100'),
-    ),
-    _evaluation(
-        'conv_random', 'nin4_conv_cifar10', RANDOM, _accuracy('table3', 'random init. + conv')
-    ),
-    # not in the paper: what block by block the architecture alone gives
-    _evaluation(
-        'nonlinear_random', 'nin4_nonlinear_cifar10', RANDOM, _table('table1', 'random, 4 blocks')
-    ),
-    *(
-        _evaluation(
-            f'{name}_{count}',
-            config,
-            pretraining,
-            _table('figure5b', row, columns={'num_per_class': 'conv2'}),
-            num_per_class=count,
-        )
-        for count in LABELS
-        for name, config, pretraining, row in (
-            ('semi', 'nin4_semi_supervised_cifar10', 'nin4', 'semi-supervised'),
-            ('subset', 'nin3_supervised_subset_cifar10', RANDOM, 'supervised'),
-        )
-    ),
-    _evaluation(
-        'conv_finetuned',
-        'nin4_conv_finetuned_cifar10',
-        'nin4',
-        _accuracy('table3', 'RotNet + conv, fine-tuned'),
-    ),
-    _evaluation(
-        'nonlinear_finetuned',
-        'nin4_nonlinear_finetuned_cifar10',
-        'nin4',
-        _accuracy('table3', 'RotNet + non-linear, fine-tuned'),
-    ),
-    *(
-        _evaluation(
-            f'nonlinear_nin{blocks}',
-            f'nin{blocks}_nonlinear_cifar10',
-            f'nin{blocks}',
-            _table('table1', f'RotNet, {blocks} blocks'),
-        )
-        for blocks in (3, 5)
-    ),
-    *(
-        _evaluation(
-            f'nonlinear_{pretraining}',
-            'nin4_nonlinear_cifar10',
-            pretraining,
-            _accuracy('table2', row),
-        )
-        for pretraining, row in (
-            ('nin4_8', '8 rotations: 0, 45, 90, 135, 180, 225, 270, 315'),
-            ('nin4_0_180', '2 rotations: 0, 180'),
-            ('nin4_90_270', '2 rotations: 90, 270'),
-        )
-    ),
-    *(
-        _evaluation(
-            f'nonlinear_nin4_{epoch}',
-            'nin4_nonlinear_cifar10',
+def _few_labels(count: int) -> list[Classifier]:
+    """Return the two classifiers of figure 5b for a number of labels per class."""
+    column = {str(count): 'conv2/top1'}
+    return [
+        Classifier(
+            f'semi_{count}',
+            'nin4_semi_supervised_cifar10.py',
             'nin4',
-            _accuracy('figure5a', 'object recognition', str(epoch)),
+            {('figure5b', 'semi-supervised'): column},
+            num_per_class=count,
+        ),
+        Classifier(
+            f'subset_{count}',
+            'nin3_supervised_subset_cifar10.py',
+            RANDOM,
+            {('figure5b', 'supervised'): column},
+            num_per_class=count,
+        ),
+    ]
+
+
+# The most informative ones first.
+CLASSIFIERS: tuple[Classifier, ...] = (
+    Classifier(
+        'conv',
+        'nin4_conv_cifar10.py',
+        'nin4',
+        {('table3', 'RotNet + conv'): _ACCURACY, ('table9', 'RotNet + conv'): _CLASSES},
+    ),
+    Classifier(
+        'supervised',
+        'nin3_supervised_cifar10.py',
+        RANDOM,
+        {('table3', 'supervised NIN'): _ACCURACY, ('table9', 'supervised NIN'): _CLASSES},
+    ),
+    Classifier(
+        'nonlinear_nin4',
+        'nin4_nonlinear_cifar10.py',
+        'nin4',
+        {
+            ('table1', 'RotNet, 4 blocks'): _FOUR,
+            ('table3', 'RotNet + non-linear'): _ACCURACY,
+            ('table2', '4 rotations: 0, 90, 180, 270'): _ACCURACY,
+            ('figure5a', 'object recognition'): {'100': 'conv2/top1'},
+            ('figure5a', 'rotation prediction'): {'100': ROTATION},
+        },
+    ),
+    Classifier(
+        'conv_random',
+        'nin4_conv_cifar10.py',
+        RANDOM,
+        {('table3', 'random init. + conv'): _ACCURACY},
+    ),
+    Classifier(  # not in the paper
+        'nonlinear_random',
+        'nin4_nonlinear_cifar10.py',
+        RANDOM,
+        {('table1', 'random, 4 blocks'): _FOUR},
+    ),
+    *(classifier for count in LABELS for classifier in _few_labels(count)),
+    Classifier(
+        'conv_finetuned',
+        'nin4_conv_finetuned_cifar10.py',
+        'nin4',
+        {('table3', 'RotNet + conv, fine-tuned'): _ACCURACY},
+    ),
+    Classifier(
+        'nonlinear_finetuned',
+        'nin4_nonlinear_finetuned_cifar10.py',
+        'nin4',
+        {('table3', 'RotNet + non-linear, fine-tuned'): _ACCURACY},
+    ),
+    Classifier(
+        'nonlinear_nin3',
+        'nin3_nonlinear_cifar10.py',
+        'nin3',
+        {('table1', 'RotNet, 3 blocks'): _THREE},
+    ),
+    Classifier(
+        'nonlinear_nin5',
+        'nin5_nonlinear_cifar10.py',
+        'nin5',
+        {('table1', 'RotNet, 5 blocks'): _BLOCKS},
+    ),
+    Classifier(
+        'nonlinear_nin4_8',
+        'nin4_nonlinear_cifar10.py',
+        'nin4_8',
+        {('table2', '8 rotations: 0, 45, 90, 135, 180, 225, 270, 315'): _ACCURACY},
+    ),
+    Classifier(
+        'nonlinear_nin4_0_180',
+        'nin4_nonlinear_cifar10.py',
+        'nin4_0_180',
+        {('table2', '2 rotations: 0, 180'): _ACCURACY},
+    ),
+    Classifier(
+        'nonlinear_nin4_90_270',
+        'nin4_nonlinear_cifar10.py',
+        'nin4_90_270',
+        {('table2', '2 rotations: 90, 270'): _ACCURACY},
+    ),
+    *(
+        Classifier(
+            f'nonlinear_nin4_{epoch}',
+            'nin4_nonlinear_cifar10.py',
+            'nin4',
+            {
+                ('figure5a', 'object recognition'): {str(epoch): 'conv2/top1'},
+                ('figure5a', 'rotation prediction'): {str(epoch): ROTATION},
+            },
             snapshot=epoch,
         )
         for epoch in SNAPSHOTS[:-1]
@@ -222,34 +232,34 @@ EVALUATIONS: tuple[Evaluation, ...] = (
 )
 
 
-def select(only: Sequence[str] = (), cells: Sequence[str] = ()) -> list[Evaluation]:
-    """Choose evaluations.
+def select(only: Sequence[str] = (), cells: Sequence[str] = ()) -> list[Classifier]:
+    """Return the classifiers that fill the given tables or cells.
 
     Args:
-        only (Sequence[str]): Tables and figures, such as ``'table3'``; none
-            chooses all.
-        cells (Sequence[str]): ``TABLE/ROW/COLUMN``, with wildcards, such as
-            ``'table3/RotNet*'``; what is left out is ``*``.
+        only: Names of tables and figures, such as ``'table3'``.
+        cells: ``TABLE/ROW/COLUMN`` with wildcards, such as ``'table3/RotNet*'``;
+            a missing column means any column.
 
     Returns:
-        list[Evaluation]: Those that fill one of them, the most telling ones first.
+        The classifiers in the order of the plan; all of them if neither
+        argument is given.
 
     Raises:
-        UserError: If one chooses nothing; names the tables, or the cells.
+        UserError: If a table or pattern selects nothing.
     """
-    tables = dict.fromkeys(cell[0] for run in EVALUATIONS for cell in run.cells)
+    tables = dict.fromkeys(cell[0] for run in CLASSIFIERS for cell in run.cells)
     for table in only:
         if table not in tables:
             raise UserError(f'--only {table}: expected {", ".join(tables)}')
     patterns = [f'{table}/*' for table in only]
     patterns += [cell if cell.count('/') == 2 else f'{cell}/*' for cell in cells]
-    names = {run.name: ['/'.join(cell) for cell in run.cells] for run in EVALUATIONS}
+    names = {run.name: ['/'.join(cell) for cell in run.cells] for run in CLASSIFIERS}
+    known = [name for found in names.values() for name in found]
     for pattern in patterns:
-        if not any(fnmatch(name, pattern) for found in names.values() for name in found):
-            known = ', '.join(name for found in names.values() for name in found)
-            raise UserError(f'--cells {pattern}: none of {known}')
+        if not any(fnmatch(name, pattern) for name in known):
+            raise UserError(f'--cells {pattern}: none of {", ".join(known)}')
     return [
         run
-        for run in EVALUATIONS
+        for run in CLASSIFIERS
         if not patterns or any(fnmatch(n, p) for n in names[run.name] for p in patterns)
     ]

@@ -11,10 +11,10 @@ def python(code: str) -> list[str]:
     return [sys.executable, '-c', code]
 
 
-def test_a_job_goes_on_until_it_ends(tmp_path):
+def test_job_is_resumed_until_it_finishes(tmp_path):
     folder = tmp_path / 'conv_seed0'
     job = Job(folder, config_sha256='a')
-    with pytest.raises(ValueError, match=r'conv_seed0 stopped, see .*output\.log: out of memory'):
+    with pytest.raises(ValueError, match=r'conv_seed0 failed, see .*output\.log: out of memory'):
         job.run(python('import time; time.sleep(0.6); raise SystemExit("out of memory")'))
     assert (job.finished, job.seconds) == (False, 1)
     again = Job(folder, config_sha256='a')
@@ -27,15 +27,15 @@ def test_a_job_goes_on_until_it_ends(tmp_path):
     assert (folder / 'output.log').read_text().split() == ['out', 'of', 'memory', 'done']
 
 
-def test_a_job_of_another_config(tmp_path):
+def test_job_with_another_config_raises(tmp_path):
     Job(tmp_path, config_sha256='a').run(python(''))
-    with pytest.raises(ValueError, match='was begun with another config or on other images'):
+    with pytest.raises(ValueError, match='was started with another config or on other images'):
         Job(tmp_path, config_sha256='b')
 
 
-def test_one_at_a_time(tmp_path):
+def test_job_in_use_raises(tmp_path):
     with (tmp_path / 'lock').open('w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match='another process trains here'):
+        with pytest.raises(ValueError, match='is in use by another process'):
             Job(tmp_path).run(python(''))
     assert not (tmp_path / 'job.json').exists()
