@@ -16,64 +16,34 @@ _EXPERIMENT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """The numbers that one run measured for one published table.
+    """The numbers that one run measured for one published table."""
 
-    Args:
-        table: Name of the published table, such as ``'table5'``.
-        row: Row of the table.
-        values: Column → measured number, in the unit of the table.
-        data: Name of the test data.
-        images: Number of test images.
-        seed: Random seed.
-        config: Name of the config.
-        config_sha256: Hash of the config, without seeds and paths.
-        checkpoint: Pretrained backbone, ``'random'`` or ``'random-rescaled'``.
-        checkpoint_sha256: Hash of the checkpoint file.
-        pretraining_epochs: Epochs of pretraining.
-        pretraining_seconds: Duration of pretraining.
-        pretraining_sha256: Hash of the config of pretraining.
-        training_images: Number of training images.
-        data_sha256: Hash of the names and sizes of all image files.
-        epochs: Epochs of training.
-        iterations: Iterations of training.
-        samples_per_epoch: Length of the training data set.
-        batch_size: Images per iteration on all devices together.
-        seconds: Duration of training, since the last start or in total.
-        settings: Settings of the study that the run belongs to.
-        processes: Number of processes.
-        device: Name of the GPU, or ``'cpu'``.
-        machine: Operating system, architecture and number of cores.
-        versions: Package → version.
-        date: UTC date in ISO format.
-        command: Command line.
-    """
-
-    table: str
+    table: str  # name of the published table, such as 'table5'
     row: str
-    values: dict[str, float]
-    data: str
-    images: int
+    values: dict[str, float]  # column → number, in the unit of the table
+    data: str  # name of the test data
+    images: int  # number of test images
     seed: int | None = None
     config: str | None = None
-    config_sha256: str | None = None
-    checkpoint: str | None = None
+    config_sha256: str | None = None  # without seeds and paths
+    checkpoint: str | None = None  # pretrained backbone, 'random' or 'random-rescaled'
     checkpoint_sha256: str | None = None
     pretraining_epochs: int | None = None
     pretraining_seconds: int | None = None
-    pretraining_sha256: str | None = None
+    pretraining_sha256: str | None = None  # of the config of pretraining
     training_images: int | None = None
-    data_sha256: str | None = None
+    data_sha256: str | None = None  # of the names and sizes of all image files
     epochs: int | None = None
     iterations: int | None = None
     samples_per_epoch: int | None = None
-    batch_size: int | None = None
-    seconds: int | None = None
-    settings: dict[str, Any] | None = None
+    batch_size: int | None = None  # on all devices together
+    seconds: int | None = None  # duration of training, since the last start or in total
+    settings: dict[str, Any] | None = None  # of the study that the run belongs to
     processes: int | None = None
-    device: str | None = None
+    device: str | None = None  # name of the GPU, or 'cpu'
     machine: str | None = None
     versions: dict[str, str] | None = None
-    date: str | None = None
+    date: str | None = None  # UTC, ISO format
     command: str | None = None
 
     @property

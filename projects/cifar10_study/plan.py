@@ -108,127 +108,80 @@ class Classifier:
         ]
 
 
+# Column → metric.
 _BLOCKS = {f'conv{block}': f'conv{block}/top1' for block in range(1, 6)}
 _THREE, _FOUR = (dict(list(_BLOCKS.items())[:count]) for count in (3, 4))
 _ACCURACY = {'accuracy': 'conv2/top1'}
 _CLASSES = {name: f'conv2/top1/{name}' for name in published_table('table9')['columns']}
 
-
-def _few_labels(count: int) -> list[Classifier]:
-    """Return the two classifiers of figure 5b for a number of labels per class."""
-    column = {str(count): 'conv2/top1'}
-    return [
-        Classifier(
-            f'semi_{count}',
-            'nin4_semi_supervised_cifar10.py',
-            'nin4',
-            {('figure5b', 'semi-supervised'): column},
-            num_per_class=count,
-        ),
-        Classifier(
-            f'subset_{count}',
-            'nin3_supervised_subset_cifar10.py',
-            RANDOM,
-            {('figure5b', 'supervised'): column},
-            num_per_class=count,
-        ),
-    ]
-
-
-# The most informative ones first.
-CLASSIFIERS: tuple[Classifier, ...] = (
-    Classifier(
-        'conv',
-        'nin4_conv_cifar10.py',
-        'nin4',
-        {('table3', 'RotNet + conv'): _ACCURACY, ('table9', 'RotNet + conv'): _CLASSES},
-    ),
-    Classifier(
-        'supervised',
-        'nin3_supervised_cifar10.py',
-        RANDOM,
-        {('table3', 'supervised NIN'): _ACCURACY, ('table9', 'supervised NIN'): _CLASSES},
-    ),
-    Classifier(
-        'nonlinear_nin4',
-        'nin4_nonlinear_cifar10.py',
-        'nin4',
-        {
-            ('table1', 'RotNet, 4 blocks'): _FOUR,
-            ('table3', 'RotNet + non-linear'): _ACCURACY,
-            ('table2', '4 rotations: 0, 90, 180, 270'): _ACCURACY,
-            ('figure5a', 'object recognition'): {'100': 'conv2/top1'},
-            ('figure5a', 'rotation prediction'): {'100': ROTATION},
-        },
-    ),
-    Classifier(
-        'conv_random',
-        'nin4_conv_cifar10.py',
-        RANDOM,
-        {('table3', 'random init. + conv'): _ACCURACY},
-    ),
-    Classifier(  # not in the paper
-        'nonlinear_random',
-        'nin4_nonlinear_cifar10.py',
-        RANDOM,
-        {('table1', 'random, 4 blocks'): _FOUR},
-    ),
-    *(classifier for count in LABELS for classifier in _few_labels(count)),
-    Classifier(
-        'conv_finetuned',
-        'nin4_conv_finetuned_cifar10.py',
-        'nin4',
-        {('table3', 'RotNet + conv, fine-tuned'): _ACCURACY},
-    ),
-    Classifier(
-        'nonlinear_finetuned',
-        'nin4_nonlinear_finetuned_cifar10.py',
-        'nin4',
-        {('table3', 'RotNet + non-linear, fine-tuned'): _ACCURACY},
-    ),
-    Classifier(
-        'nonlinear_nin3',
-        'nin3_nonlinear_cifar10.py',
-        'nin3',
-        {('table1', 'RotNet, 3 blocks'): _THREE},
-    ),
-    Classifier(
-        'nonlinear_nin5',
-        'nin5_nonlinear_cifar10.py',
-        'nin5',
-        {('table1', 'RotNet, 5 blocks'): _BLOCKS},
-    ),
-    Classifier(
-        'nonlinear_nin4_8',
-        'nin4_nonlinear_cifar10.py',
-        'nin4_8',
-        {('table2', '8 rotations: 0, 45, 90, 135, 180, 225, 270, 315'): _ACCURACY},
-    ),
-    Classifier(
-        'nonlinear_nin4_0_180',
-        'nin4_nonlinear_cifar10.py',
-        'nin4_0_180',
-        {('table2', '2 rotations: 0, 180'): _ACCURACY},
-    ),
-    Classifier(
-        'nonlinear_nin4_90_270',
-        'nin4_nonlinear_cifar10.py',
-        'nin4_90_270',
-        {('table2', '2 rotations: 90, 270'): _ACCURACY},
-    ),
+# Name, config, pretraining; the most informative ones first.
+_RUNS: list[tuple[str, str, str, dict[str, int]]] = [
+    ('conv', 'nin4_conv', 'nin4', {}),
+    ('supervised', 'nin3_supervised', RANDOM, {}),
+    ('nonlinear_nin4', 'nin4_nonlinear', 'nin4', {}),
+    ('conv_random', 'nin4_conv', RANDOM, {}),
+    ('nonlinear_random', 'nin4_nonlinear', RANDOM, {}),
     *(
-        Classifier(
-            f'nonlinear_nin4_{epoch}',
-            'nin4_nonlinear_cifar10.py',
-            'nin4',
-            {
-                ('figure5a', 'object recognition'): {str(epoch): 'conv2/top1'},
-                ('figure5a', 'rotation prediction'): {str(epoch): ROTATION},
-            },
-            snapshot=epoch,
+        run
+        for count in LABELS
+        for run in (
+            (f'semi_{count}', 'nin4_semi_supervised', 'nin4', {'num_per_class': count}),
+            (f'subset_{count}', 'nin3_supervised_subset', RANDOM, {'num_per_class': count}),
         )
+    ),
+    ('conv_finetuned', 'nin4_conv_finetuned', 'nin4', {}),
+    ('nonlinear_finetuned', 'nin4_nonlinear_finetuned', 'nin4', {}),
+    ('nonlinear_nin3', 'nin3_nonlinear', 'nin3', {}),
+    ('nonlinear_nin5', 'nin5_nonlinear', 'nin5', {}),
+    ('nonlinear_nin4_8', 'nin4_nonlinear', 'nin4_8', {}),
+    ('nonlinear_nin4_0_180', 'nin4_nonlinear', 'nin4_0_180', {}),
+    ('nonlinear_nin4_90_270', 'nin4_nonlinear', 'nin4_90_270', {}),
+    *(
+        (f'nonlinear_nin4_{epoch}', 'nin4_nonlinear', 'nin4', {'snapshot': epoch})
         for epoch in SNAPSHOTS[:-1]
     ),
+]
+# Table, row, columns, and the run that fills them.
+_CELLS: list[tuple[str, str, dict[str, str], str]] = [
+    ('table1', 'RotNet, 3 blocks', _THREE, 'nonlinear_nin3'),
+    ('table1', 'RotNet, 4 blocks', _FOUR, 'nonlinear_nin4'),
+    ('table1', 'RotNet, 5 blocks', _BLOCKS, 'nonlinear_nin5'),
+    ('table1', 'random, 4 blocks', _FOUR, 'nonlinear_random'),  # not in the paper
+    ('table3', 'supervised NIN', _ACCURACY, 'supervised'),
+    ('table3', 'random init. + conv', _ACCURACY, 'conv_random'),
+    ('table3', 'RotNet + non-linear', _ACCURACY, 'nonlinear_nin4'),
+    ('table3', 'RotNet + conv', _ACCURACY, 'conv'),
+    ('table3', 'RotNet + non-linear, fine-tuned', _ACCURACY, 'nonlinear_finetuned'),
+    ('table3', 'RotNet + conv, fine-tuned', _ACCURACY, 'conv_finetuned'),
+    ('table2', '4 rotations: 0, 90, 180, 270', _ACCURACY, 'nonlinear_nin4'),
+    ('table2', '8 rotations: 0, 45, 90, 135, 180, 225, 270, 315', _ACCURACY, 'nonlinear_nin4_8'),
+    ('table2', '2 rotations: 0, 180', _ACCURACY, 'nonlinear_nin4_0_180'),
+    ('table2', '2 rotations: 90, 270', _ACCURACY, 'nonlinear_nin4_90_270'),
+    ('table9', 'supervised NIN', _CLASSES, 'supervised'),
+    ('table9', 'RotNet + conv', _CLASSES, 'conv'),
+    *(
+        ('figure5a', row, {str(epoch): metric}, f'nonlinear_nin4_{epoch}'.removesuffix('_100'))
+        for epoch in SNAPSHOTS
+        for row, metric in (
+            ('object recognition', 'conv2/top1'),
+            ('rotation prediction', ROTATION),
+        )
+    ),
+    *(
+        ('figure5b', row, {str(count): 'conv2/top1'}, f'{name}_{count}')
+        for count in LABELS
+        for row, name in (('semi-supervised', 'semi'), ('supervised', 'subset'))
+    ),
+]
+CLASSIFIERS = tuple(
+    Classifier(
+        name,
+        f'{config}_cifar10.py',
+        pretraining,
+        {(table, row): columns for table, row, columns, run in _CELLS if run == name},
+        **more,
+    )
+    for name, config, pretraining, more in _RUNS
 )
 
 
