@@ -250,11 +250,11 @@ def test_fast_rcnn_rejects_proposals_of_other_images(
     [
         (
             ['model.roi_head.bbox_head.num_classes=1'],
-            r'bbox_head\.num_classes=1: expected 20, the classes aeroplane, .*, \.\.\.',
+            r'bbox_head\.num_classes=1, but the data has 20 classes: aeroplane, .* and 15 more',
         ),
         (
             ['val_dataloader.dataset.metainfo.classes=(dog,cat)'],
-            'training data of the classes aeroplane, .* validation data of dog, cat: expected',
+            'training data has the classes aeroplane, .* validation data dog, cat. Set metainfo',
         ),
         (
             ['train_dataloader.dataset.metainfo.classes=dog'],

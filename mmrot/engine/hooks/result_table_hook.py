@@ -14,10 +14,10 @@ import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import Dataset
 
+from mmrot.engine.distributed import unwrap
 from mmrot.engine.preflight import NUM_PER_CLASS, check_last_batch, check_tables, check_unused
 from mmrot.errors import UserError
 from mmrot.registry import HOOKS
@@ -96,7 +96,7 @@ class ResultTableHook(Hook):
         while NUM_PER_CLASS not in dataset and 'dataset' in dataset:
             dataset = dataset.dataset
         self.num_per_class = dataset.get(NUM_PER_CLASS)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap(runner.model)
         if runner.iter == 0:
             check_unused(runner.work_dir)
         check_tables(self.tables, model, self.num_per_class)

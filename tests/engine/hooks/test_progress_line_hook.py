@@ -1,4 +1,4 @@
-def test_one_line_an_epoch_off_a_terminal(tmp_path, run_tool, capsys):
+def test_progress_without_terminal_is_one_line_per_epoch(tmp_path, run_tool, capsys):
     options = [
         'log_level=ERROR',
         'train_cfg.max_epochs=2',

@@ -10,7 +10,7 @@ class FakeRunner:
         self.model = model
 
 
-def test_statistics_of_what_trains_are_averaged(monkeypatch):
+def test_statistics_in_training_mode_are_averaged(monkeypatch):
     reduced = []
     monkeypatch.setattr(
         'mmrot.engine.hooks.sync_buffers_hook.all_reduce_params',
@@ -25,7 +25,7 @@ def test_statistics_of_what_trains_are_averaged(monkeypatch):
     assert [id(b) for b in buffers] == [id(b) for b in model[1].buffers()]
 
 
-def test_one_process_changes_nothing():
+def test_statistics_of_one_process_stay_the_same():
     model = nn.BatchNorm2d(2).train()
     model.running_mean.fill_(3)
     SyncBuffersHook().after_train_epoch(FakeRunner(model))
