@@ -1,8 +1,8 @@
-"""AlexNet on ImageNet, the paper's main experiment, under its short path.
+r"""AlexNet on ImageNet, the paper's main experiment, at a short path.
 
     tools/dist_train.sh configs/rotnet_alexnet_in1k.py 8
 
-Everything is in rotnet/alexnet_in1k.py.
+Same as rotnet/alexnet_in1k.py.
 """
 
 _base_ = 'rotnet/alexnet_in1k.py'

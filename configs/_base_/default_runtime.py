@@ -1,4 +1,4 @@
-"""The runtime that every config of mmrot shares."""
+"""Runtime of pretraining: hooks, environment, logging."""
 
 default_scope = 'mmpretrain'
 
@@ -12,7 +12,7 @@ default_hooks = dict(
 )
 
 env_cfg = dict(
-    cudnn_benchmark=True,  # images have one size
+    cudnn_benchmark=True,  # all images have the same size
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )

@@ -1,9 +1,9 @@
-"""AlexNet on ImageNet by the schedule of the authors' released code: 50 epochs.
+r"""AlexNet on ImageNet by the schedule of the released code: 50 epochs.
 
     tools/dist_train.sh configs/rotnet/alexnet_50e_in1k.py 8
 
-lr 0.01, divided by 10 after 15, 30 and 45 epochs. 8 GPUs × 24 images = 192
-images, 768 rotated copies. With this code: not run.
+8 GPUs × 24 images = 192 images, 768 rotated copies; lr 0.01, divided by 10 after 15, 30
+and 45 epochs. Not run.
 """
 
 _base_ = 'alexnet_in1k.py'

@@ -1,13 +1,13 @@
-"""AlexNet on ImageNet by the paper's schedule (section 3.2): 30 epochs.
+r"""AlexNet on ImageNet by the paper's schedule (section 3.2): 30 epochs.
 
     tools/dist_train.sh configs/rotnet/alexnet_in1k.py 8
 
-8 GPUs × 24 images = 192 images, 768 rotated copies. On one GPU:
+8 GPUs × 24 images = 192 images, 768 rotated copies. On one GPU add
 ``--cfg-options train_dataloader.batch_size=192``.
 
-Published: around 2 days on one Titan X (section 2.3); features, Table 5:
-18.8, 31.7, 38.7, 38.2, 36.5 % (linear, conv1 to conv5). The rotation accuracy
-is not published. With this code: not run.
+Published: about 2 days on one Titan X (section 2.3). Linear probes on conv1 to conv5
+(Table 5): 18.8, 31.7, 38.7, 38.2, 36.5 %. The rotation accuracy is not published.
+Not run.
 """
 
 _base_ = [
@@ -18,7 +18,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-train_dataloader = dict(batch_size=24)
-val_dataloader = dict(batch_size=24)
-test_dataloader = dict(batch_size=24)
+# the same images without labels: any number of classes, or none
+train_dataloader = val_dataloader = test_dataloader = dict(
+    batch_size=24, dataset=dict(type='mmrot.UnlabelledImages')
+)
 default_hooks = dict(checkpoint=dict(save_best='rotation/accuracy'))

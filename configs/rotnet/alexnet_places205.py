@@ -1,9 +1,9 @@
-"""AlexNet on Places205, by the paper's schedule for ImageNet: 30 epochs.
+r"""AlexNet on Places205 by the paper's schedule for ImageNet: 30 epochs.
 
     tools/dist_train.sh configs/rotnet/alexnet_places205.py 8
 
-8 GPUs × 24 images = 192 images, 768 rotated copies. The paper pretrains on
-ImageNet only, so nothing is published for it. With this code: not run.
+8 GPUs × 24 images = 192 images, 768 rotated copies. Nothing is published: the paper
+pretrains on ImageNet only. Not run.
 """
 
 _base_ = [
@@ -14,7 +14,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-train_dataloader = dict(batch_size=24)
-val_dataloader = dict(batch_size=24)
-test_dataloader = dict(batch_size=24)
+train_dataloader = val_dataloader = test_dataloader = dict(
+    batch_size=24, dataset=dict(type='mmrot.UnlabelledImages')
+)
 default_hooks = dict(checkpoint=dict(save_best='rotation/accuracy'))

@@ -1,14 +1,13 @@
 """CIFAR-10 at 32×32: padding by 4, random crops and flips.
 
-Layout: data/cifar10/cifar-10-batches-py/*, downloaded where it is missing. The
-two resizing steps leave CIFAR-10's own images as they are; they are there for
-photos of other sizes (--image-folder).
+Layout: data/cifar10/cifar-10-batches-py/*, downloaded if missing. The resizing steps do
+nothing to CIFAR-10's own images; they are for photos of other sizes (--image-folder).
 """
 
 data_root = 'data/cifar10'
 
 data_preprocessor = dict(
-    # of RGB images in [0, 255], the statistics that the released code uses
+    # statistics of the released code, for RGB images in [0, 255]
     mean=[125.3, 123.0, 113.9],
     std=[63.0, 62.1, 66.7],
     to_rgb=False,

@@ -1,4 +1,4 @@
-"""scikit-learn's digits at 16×16: padding by 1 and random crops, no download."""
+"""scikit-learn's digits at 16×16: padding by 1 and random crops. No download."""
 
 data_preprocessor = dict(mean=[77.8, 77.8, 77.8], std=[85.0, 85.0, 85.0], to_rgb=False)
 

@@ -1,13 +1,13 @@
-"""ImageNet-1k at 224×224: random resized crops and flips, single central crops.
+"""ImageNet-1k at 224×224: random resized crops and flips; central crops for testing.
 
-Layout: data/imagenet/{train,val}/<class>/*.JPEG, or {train,val}/*.JPEG with
-meta/{train,val}.txt.
+Layout: data/imagenet/{train,val}/<class>/*.JPEG, or {train,val}/*.JPEG with the lists
+meta/{train,val}.txt. Probes need all 1,000 classes; pretraining takes any number.
 """
 
 data_root = 'data/imagenet'
 
 data_preprocessor = dict(
-    # of RGB images in [0, 255]
+    # for RGB images in [0, 255]
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True,

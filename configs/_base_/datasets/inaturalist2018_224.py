@@ -1,13 +1,13 @@
-"""iNaturalist 2018 at 224×224: random resized crops and flips, single central crops.
+"""iNaturalist 2018 at 224×224: random resized crops and flips; central crops for testing.
 
-Layout: the files of the data set, unpacked in data/inaturalist2018:
+Layout: the data set's archives, extracted to data/inaturalist2018:
 train_val2018/<kingdom>/<category>/*.jpg, train2018.json and val2018.json.
 """
 
 data_root = 'data/inaturalist2018'
 
 data_preprocessor = dict(
-    # of RGB images in [0, 255]
+    # for RGB images in [0, 255]
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True,

@@ -1,6 +1,6 @@
-"""Places205 at 224×224: random resized crops and flips, single central crops.
+"""Places205 at 224×224: random resized crops and flips; central crops for testing.
 
-Layout: the two archives of the data set, unpacked in data/places205:
+Layout: the data set's two archives, extracted to data/places205:
 data/vision/torralba/deeplearning/images256/<letter>/<class>/*.jpg and
 trainvalsplit_places205/{train,val}_places205.csv.
 """
@@ -8,7 +8,7 @@ trainvalsplit_places205/{train,val}_places205.csv.
 data_root = 'data/places205'
 
 data_preprocessor = dict(
-    # of RGB images in [0, 255]
+    # for RGB images in [0, 255]
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True,

@@ -1,4 +1,4 @@
-"""Resize, then random crops of one size: what the released code trains probes on."""
+"""Training pipeline of the released code's probes: resizing, random crops, flips."""
 
 random_crop_pipeline = [
     dict(type='mmpretrain.LoadImageFromFile'),

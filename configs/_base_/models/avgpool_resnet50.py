@@ -1,4 +1,4 @@
-"""A linear classifier on the averages of the last map of a frozen ResNet-50."""
+"""Linear classifier on the average-pooled last feature map of a frozen ResNet-50."""
 
 model = dict(
     type='mmpretrain.ImageClassifier',

@@ -1,4 +1,4 @@
-"""A third block of convolutions on block 2 of a frozen NIN (Table 3, "conv")."""
+"""Third NIN block on block 2 of a frozen NIN (Table 3, "conv")."""
 
 model = dict(
     type='mmpretrain.ImageClassifier',

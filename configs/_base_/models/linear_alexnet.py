@@ -1,4 +1,4 @@
-"""A linear probe on each convolution of a frozen AlexNet (Tables 5 and 6)."""
+"""Linear probe on each convolutional layer of a frozen AlexNet (Tables 5 and 6)."""
 
 model = dict(
     type='mmpretrain.ImageClassifier',

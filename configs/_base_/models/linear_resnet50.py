@@ -1,6 +1,7 @@
-"""A linear probe on the stem and each stage of a frozen ResNet-50.
+"""Linear probe on the stem and each stage of a frozen ResNet-50.
 
-Average pooled to 12, 6, 4, 3 and 2: 9216, 9216, 8192, 9216 and 8192 elements.
+Features are average-pooled to sides of 12, 6, 4, 3 and 2: 9216, 9216, 8192, 9216 and
+8192 elements.
 """
 
 model = dict(

@@ -1,4 +1,7 @@
-"""Two hidden layers of 200 on each block of a frozen NIN at 32×32 (Table 1)."""
+"""MLP with two hidden layers of 200 units on each block of a frozen NIN (Table 1).
+
+The feature sizes are those of 32×32 images.
+"""
 
 model = dict(
     type='mmpretrain.ImageClassifier',

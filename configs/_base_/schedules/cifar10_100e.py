@@ -1,6 +1,6 @@
-"""100 epochs at lr 0.1, divided by 5 after 30, 60 and 80 (paper, section 3.1).
+"""100 epochs at lr 0.1, divided by 5 after 30, 60 and 80 (section 3.1).
 
-Nesterov momentum is not in the paper's text; the released code uses it.
+Nesterov momentum is from the released code; the paper does not mention it.
 """
 
 optim_wrapper = dict(

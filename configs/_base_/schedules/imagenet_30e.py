@@ -1,6 +1,6 @@
-"""30 epochs at lr 0.01, divided by 10 after 10 and 20 (paper, section 3.2).
+"""30 epochs at lr 0.01, divided by 10 after 10 and 20 (section 3.2).
 
-Nesterov momentum is not in the paper's text; the released code uses it.
+Nesterov momentum is from the released code; the paper does not mention it.
 """
 
 optim_wrapper = dict(

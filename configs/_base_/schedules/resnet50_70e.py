@@ -1,4 +1,4 @@
-"""70 epochs at lr 0.2 after 5 of warm-up, divided by 10 after 30 and 50.
+"""70 epochs at lr 0.2 with 5 epochs of warm-up, divided by 10 after 30 and 50.
 
 The recipe of the ResNet-50 model page.
 """

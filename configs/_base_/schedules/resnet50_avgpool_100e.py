@@ -1,7 +1,7 @@
 """100 epochs at lr 30 without weight decay, divided by 10 after 60 and 80.
 
-MoCo's recipe for linear classification, in MMSelfSup 0.x, which the ResNet-50
-model page links to.
+MoCo's recipe for linear classification as in MMSelfSup 0.x, to which the ResNet-50
+model page links.
 """
 
 optim_wrapper = dict(optimizer=dict(type='mmengine.SGD', lr=30.0, momentum=0.9, weight_decay=0.0))

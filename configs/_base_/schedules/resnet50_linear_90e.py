@@ -1,6 +1,6 @@
 """90 epochs at lr 0.01, divided by 10 after 30 and 60.
 
-The recipe of MMSelfSup 0.x, which the ResNet-50 model page links to.
+The recipe of MMSelfSup 0.x, to which the ResNet-50 model page links.
 """
 
 optim_wrapper = dict(

@@ -1,15 +1,16 @@
-"""VOC 2007 classification with AlexNet, fc6 to fc8 trained (Table 7).
+r"""VOC 2007 classification with AlexNet, fc6 to fc8 trained (Table 7).
 
     tools/benchmarks/voc07_classification.sh PRETRAINED.pth
 
-conv1 to conv5 are frozen. Batch norm is absorbed and the weights are rescaled
-before training. ``random`` and ``random-rescaled`` in place of the checkpoint
-are the controls. The protocol of Krähenbühl et al. (2016), by their code: 1 GPU ×
-16 images, 80,000 iterations, the learning rate halved every 10,000; random crops
-in training, the mean of 10 crops in testing, 11-point mAP; docs/segmentation.md
-says where it differs from their code. Layout: data/VOCdevkit/VOC2007.
+The protocol of Krähenbühl et al. (2016), as in their code: 1 GPU × 16 images, 80,000
+iterations, the learning rate halved every 10,000; one random crop in training, the mean of
+10 crops in testing, 11-point mAP. docs/segmentation.md lists the differences. conv1 to
+conv5 are frozen; batch norm is absorbed and the weights are rescaled before training. Pass
+``random`` or ``random-rescaled`` instead of the checkpoint for the baselines.
 
-Published: RotNet 70.87, random rescaled 39.2 % mAP. With this code: not run.
+Layout: data/VOCdevkit/VOC2007.
+
+Published (Table 7): RotNet 70.87, random rescaled 39.2 % mAP. Not run.
 """
 
 _base_ = ['../../_base_/datasets/random_crop_224_pipeline.py', '../../_base_/default_runtime.py']
@@ -33,19 +34,6 @@ data_preprocessor = dict(
     std=[58.395, 57.12, 57.375],
     to_rgb=True,
 )
-load_backbone = dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64)
-custom_hooks = [
-    load_backbone,
-    dict(
-        type='mmrot.ResultTableHook',
-        tables=[
-            dict(
-                table='table7',
-                metrics={'classification, fc6-8': 'voc07/mAP'},
-            )
-        ],
-    ),
-]
 
 test_pipeline = [
     dict(type='mmpretrain.LoadImageFromFile'),
@@ -80,8 +68,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='mmrot.VOC07AveragePrecision')
-test_evaluator = val_evaluator
+val_evaluator = test_evaluator = dict(type='mmrot.VOC07AveragePrecision')
 
 optim_wrapper = dict(
     type='mmengine.OptimWrapper',
@@ -94,5 +81,10 @@ train_cfg = dict(type='mmengine.IterBasedTrainLoop', max_iters=80000, val_interv
 val_cfg = dict()
 test_cfg = dict()
 auto_scale_lr = dict(enable=False, base_batch_size=16)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=20000))
+table = dict(table='table7', metrics={'classification, fc6-8': 'voc07/mAP'})
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=20000),
+    load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
+    result_table=dict(type='mmrot.ResultTableHook', tables=[table]),
+)
 log_processor = dict(by_epoch=False)

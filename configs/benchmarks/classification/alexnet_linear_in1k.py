@@ -1,12 +1,12 @@
-"""Linear probes on conv1 to conv5 of AlexNet, ImageNet (Table 5).
+r"""Linear probes on conv1 to conv5 of AlexNet, ImageNet (Table 5).
 
     tools/benchmarks/linear_eval.sh PRETRAINED.pth
 
-``random`` in place of the checkpoint is the control. 1 GPU × 192 images, 35
-epochs; single central crop without flips in testing.
+1 GPU × 192 images, 35 epochs; tested on a single central crop. Pass ``random`` instead of
+the checkpoint for the baseline.
 
-Published, top-1: RotNet 18.8, 31.7, 38.7, 38.2, 36.5 %; random 11.6, 17.1,
-16.9, 16.3, 14.1 %. With this code: not run.
+Published, top-1 (Table 5): RotNet 18.8, 31.7, 38.7, 38.2, 36.5 %; random 11.6, 17.1, 16.9,
+16.3, 14.1 %. Not run.
 """
 
 _base_ = [
@@ -14,21 +14,10 @@ _base_ = [
     '../../_base_/datasets/imagenet_224.py',
     '../../_base_/datasets/random_crop_224_pipeline.py',
     '../../_base_/schedules/imagenet_linear_35e.py',
-    '../../_base_/per_layer_accuracy.py',
-    '../../_base_/default_runtime.py',
+    '../../_base_/probe_runtime.py',
 ]
 
 data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
-custom_hooks = [
-    dict(type='mmrot.LoadBackboneHook', checkpoint=None),
-    dict(
-        type='mmrot.ResultTableHook',
-        tables=[dict(table='table5')],
-    ),
-]
 train_dataloader = dict(batch_size=192, dataset=dict(pipeline={{_base_.random_crop_pipeline}}))
-val_dataloader = dict(batch_size=192)
-test_dataloader = dict(batch_size=192)
-val_evaluator = dict(topk=(1, 5))
-test_evaluator = dict(topk=(1, 5))
-default_hooks = dict(checkpoint=dict(save_best='best/top1'))
+val_dataloader = test_dataloader = dict(batch_size=192)
+default_hooks = dict(result_table=dict(tables=[dict(table='table5')]))

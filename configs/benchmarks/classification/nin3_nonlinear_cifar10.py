@@ -1,11 +1,11 @@
-"""Non-linear classifiers on blocks 1 to 3 of a NIN, CIFAR-10 (Table 1).
+r"""Non-linear classifiers on blocks 1 to 3 of a NIN, CIFAR-10 (Table 1).
 
-    tools/benchmarks/cifar10_eval.sh PRETRAINED.pth 1 \\
+    tools/benchmarks/cifar10_eval.sh PRETRAINED.pth 1 \
         configs/benchmarks/classification/nin3_nonlinear_cifar10.py
 
-All else as with 4 blocks.
+Otherwise as nin4_nonlinear_cifar10.py.
 
-Published: 85.45, 88.26, 62.09 %. With this code: not run.
+Published (Table 1): 85.45, 88.26, 62.09 %. Not run.
 """
 
 _base_ = 'nin4_nonlinear_cifar10.py'
@@ -21,10 +21,5 @@ model = dict(
         )
     ),
 )
-custom_hooks = [
-    dict(type='mmrot.LoadBackboneHook', checkpoint=None),
-    dict(
-        type='mmrot.ResultTableHook',
-        tables=[dict(table='table1', row='RotNet, 3 blocks', random_row='random, 3 blocks')],
-    ),
-]
+table = dict(table='table1', row='RotNet, 3 blocks', random_row='random, 3 blocks')
+default_hooks = dict(result_table=dict(tables=[table]))

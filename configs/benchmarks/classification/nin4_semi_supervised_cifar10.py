@@ -1,13 +1,12 @@
-"""RotNet + conv with K labelled images per class, CIFAR-10 (figure 5b).
+r"""RotNet + conv with K labelled images per class, CIFAR-10 (figure 5b).
 
     tools/benchmarks/semi_supervised.sh PRETRAINED.pth
 
-K is ``train_dataloader.dataset.num_per_class``; the command runs K = 20, 100,
-400, 1000 and 5000. ``train_dataloader.dataset.seed`` chooses the images, None
-takes the first ones. An epoch has 50,000 samples whatever K is; all else as in
-``nin4_conv_cifar10.py``.
+Runs K = 20, 100, 400, 1000 and 5000; K is ``train_dataloader.dataset.num_per_class``.
+``train_dataloader.dataset.seed`` draws the images at random; None takes the first ones.
+Every epoch has 50,000 samples. Otherwise as nin4_conv_cifar10.py.
 
-Published as curves only. With this code: not run.
+Published as curves only. Not run at this size; docs/reproduction.md has a reduced run.
 """
 
 _base_ = 'nin4_conv_cifar10.py'
@@ -21,17 +20,10 @@ train_dataloader = dict(
         dataset={{_base_.train_dataloader.dataset}},
     )
 )
-custom_hooks = [
-    dict(type='mmrot.LoadBackboneHook', checkpoint=None),
-    dict(
-        type='mmrot.ResultTableHook',
-        tables=[
-            dict(
-                table='figure5b',
-                row='semi-supervised',
-                random_row='random init. + conv',
-                columns=dict(num_per_class='conv2'),
-            )
-        ],
-    ),
-]
+table = dict(
+    table='figure5b',
+    row='semi-supervised',
+    random_row='random init. + conv',
+    columns=dict(num_per_class='conv2'),
+)
+default_hooks = dict(result_table=dict(tables=[table]))

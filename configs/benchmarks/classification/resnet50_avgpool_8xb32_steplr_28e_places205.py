@@ -1,35 +1,22 @@
-"""A linear classifier on the averaged last map of ResNet-50, Places205.
+r"""Linear classifier on the average-pooled last map of ResNet-50, Places205.
 
-    tools/benchmarks/linear_eval.sh PRETRAINED.pth 8 \\
+    tools/benchmarks/linear_eval.sh PRETRAINED.pth 8 \
         configs/benchmarks/classification/resnet50_avgpool_8xb32_steplr_28e_places205.py
 
-8 GPUs × 32 images. No source gives a recipe or a number for this one: the
-learning rate is ImageNet's, the epochs are those of the per-stage probes on
-Places205. With this code: not run.
+8 GPUs × 32 images, 28 epochs. No source has a recipe or a number: the learning rate is
+that for ImageNet, the epochs are those of the per-stage probes on Places205. Not run.
 """
 
 _base_ = [
     '../../_base_/models/avgpool_resnet50.py',
     '../../_base_/datasets/places205_224.py',
     '../../_base_/schedules/resnet50_avgpool_100e.py',
-    '../../_base_/per_layer_accuracy.py',
-    '../../_base_/default_runtime.py',
+    '../../_base_/probe_runtime.py',
 ]
 
 data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
 model = dict(head=dict(num_classes=205))
-custom_hooks = [
-    dict(type='mmrot.LoadBackboneHook', checkpoint=None),
-    dict(
-        type='mmrot.ResultTableHook',
-        tables=[dict(table='resnet50_places205')],
-    ),
-]
+train_dataloader = val_dataloader = test_dataloader = dict(batch_size=32)
 param_scheduler = dict(milestones=[7, 14, 21])
 train_cfg = dict(max_epochs=28)
-train_dataloader = dict(batch_size=32)
-val_dataloader = dict(batch_size=32)
-test_dataloader = dict(batch_size=32)
-val_evaluator = dict(topk=(1, 5))
-test_evaluator = dict(topk=(1, 5))
-default_hooks = dict(checkpoint=dict(save_best='best/top1'))
+default_hooks = dict(result_table=dict(tables=[dict(table='resnet50_places205')]))

@@ -1,41 +1,32 @@
-"""Linear probes on the stem and the stages of ResNet-50, ImageNet.
+r"""Linear probes on the stem and the stages of ResNet-50, ImageNet.
 
-    tools/benchmarks/linear_eval.sh PRETRAINED.pth 8 \\
+    tools/benchmarks/linear_eval.sh PRETRAINED.pth 8 \
         configs/benchmarks/classification/resnet50_linear_8xb32_steplr_90e_in1k.py
 
-8 GPUs × 32 images, 90 epochs. The recipe is MMSelfSup's; its pooling windows
-differ a little from the adaptive ones here, of the same sizes.
+8 GPUs × 32 images, 90 epochs. MMSelfSup's recipe, whose fixed pooling windows differ
+slightly from the adaptive ones used here, of the same output sizes.
 
-Published (ResNet-50 model page), feature1 to feature5: 12.15, 31.99, 44.57,
-54.20, 45.94 %. With this code: not run.
+Published (ResNet-50 model page), feature1 to feature5: 12.15, 31.99, 44.57, 54.20,
+45.94 %. Not run.
 """
 
 _base_ = [
     '../../_base_/models/linear_resnet50.py',
     '../../_base_/datasets/imagenet_224.py',
     '../../_base_/schedules/resnet50_linear_90e.py',
-    '../../_base_/per_layer_accuracy.py',
-    '../../_base_/default_runtime.py',
+    '../../_base_/probe_runtime.py',
 ]
 
 data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
 sync_bn = 'torch'
-custom_hooks = [
-    dict(type='mmrot.LoadBackboneHook', checkpoint=None),
-    dict(
-        type='mmrot.ResultTableHook',
-        tables=[dict(table='resnet50_imagenet')],
-    ),
-]
 
-# the released recipe of the per-stage probes on ImageNet
 train_pipeline = [
     dict(type='mmpretrain.LoadImageFromFile'),
     dict(type='mmpretrain.RandomResizedCrop', scale=224),
     dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mmpretrain.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
     dict(
-        # the principal components of ImageNet's colours, of RGB in [0, 255]
+        # principal components of ImageNet's colours, for RGB in [0, 255]
         type='mmpretrain.Lighting',
         eigval=[55.4625, 4.7940, 1.1475],
         eigvec=[
@@ -49,8 +40,5 @@ train_pipeline = [
     dict(type='mmpretrain.PackInputs'),
 ]
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(batch_size=32)
-test_dataloader = dict(batch_size=32)
-val_evaluator = dict(topk=(1, 5))
-test_evaluator = dict(topk=(1, 5))
-default_hooks = dict(checkpoint=dict(save_best='best/top1'))
+val_dataloader = test_dataloader = dict(batch_size=32)
+default_hooks = dict(result_table=dict(tables=[dict(table='resnet50_imagenet')]))

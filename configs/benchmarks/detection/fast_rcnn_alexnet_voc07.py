@@ -1,33 +1,30 @@
-"""Fast R-CNN on AlexNet, VOC 2007, as the paper ran it (Table 7, Girshick 2015).
+r"""Fast R-CNN with AlexNet, VOC 2007, the paper's detector (Tables 7 and 8).
 
     for split in trainval test; do
-        python tools/selective_search.py data/VOCdevkit/VOC2007 $split \\
+        python tools/selective_search.py data/VOCdevkit/VOC2007 $split \
             data/VOCdevkit/proposals/voc07_$split.pkl
     done
-    tools/benchmarks/detection.sh PRETRAINED.pth 1 \\
+    tools/benchmarks/detection.sh PRETRAINED.pth 1 \
         configs/benchmarks/detection/fast_rcnn_alexnet_voc07.py
 
-Batch norm is absorbed and the weights are rescaled before training. ``random``
-and ``random-rescaled`` in place of the checkpoint are the controls. 1 GPU × 2
-images of 64 regions, 40,000 iterations; RoI pooling to 6×6 on conv5, fc6 and
-fc7 of the pretrained network; multi-scale training, single-scale testing,
-11-point mAP. RoI pooling needs a GPU;
-``model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign`` does not.
+1 GPU × 2 images with 64 regions each, 40,000 iterations of Girshick's (2015) recipe; RoI
+pooling to 6×6 on conv5, then fc6 and fc7 of the pretrained network. Otherwise as
+faster_rcnn_alexnet_voc07.py. RoI pooling needs a GPU; on a CPU set
+``model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign``.
 
-Published: RotNet 54.4, random 43.4, random rescaled 45.6 % mAP. With this code:
-not run.
+Published (Table 7): RotNet 54.4, random 43.4, random rescaled 45.6 % mAP. Not run.
 """
 
 _base_ = 'faster_rcnn_alexnet_voc07.py'
 
-# mmdet's FastRCNN is this type, which also takes the base's rpn_head
+# the base class of mmdet's FastRCNN, which accepts the base config's rpn_head
 model = dict(
     type='TwoStageDetector',
     rpn_head=None,
     roi_head=dict(
         bbox_roi_extractor=dict(roi_layer=dict(_delete_=True, type='RoIPool', output_size=6))
     ),
-    # regions that hardly overlap an object are no examples
+    # regions that hardly overlap an object are not background examples
     train_cfg=dict(rcnn=dict(assigner=dict(neg_iou_thr=(0.1, 0.5)))),
 )
 
@@ -69,23 +66,11 @@ val_dataloader = dict(
     dataset=dict(proposal_file='proposals/voc07_test.pkl', pipeline=test_pipeline)
 )
 test_dataloader = val_dataloader
-custom_hooks = [
-    {{_base_.load_backbone}},
-    dict(
-        type='mmrot.ResultTableHook',
+default_hooks = dict(
+    result_table=dict(
         tables=[
-            dict(
-                table='table7',
-                metrics={'detection': 'pascal_voc/mAP'},
-                scale=100,
-            ),
-            dict(
-                table='table8',
-                classes='pascal_voc/AP50/',
-                scale=100,
-            ),
-        ],
-    ),
-    dict(type='mmrot.CheckClassesHook', head='roi_head.bbox_head'),
-    dict(type='mmdet.CheckInvalidLossHook'),
-]
+            dict(table='table7', metrics={'detection': 'pascal_voc/mAP'}, scale=100),
+            dict(table='table8', classes='pascal_voc/AP50/', scale=100),
+        ]
+    )
+)

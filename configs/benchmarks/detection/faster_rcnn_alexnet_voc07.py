@@ -1,15 +1,16 @@
-"""Faster R-CNN on AlexNet, VOC 2007: what one would run today, without proposals.
+r"""Faster R-CNN with AlexNet, VOC 2007: today's detector, needs no proposals.
 
     tools/benchmarks/detection.sh PRETRAINED.pth
 
-Batch norm is absorbed and the weights are rescaled before training. ``random``
-and ``random-rescaled`` in place of the checkpoint are the controls. 1 GPU × 2
-images, 40,000 iterations of Girshick's (2015) recipe for Fast R-CNN, on the
-region proposals of a network that is trained with it; multi-scale training,
-single-scale testing, 11-point mAP. Layout: data/VOCdevkit/VOC2007.
+1 GPU × 2 images, 40,000 iterations of Girshick's (2015) recipe for Fast R-CNN, with a
+jointly trained region proposal network; multi-scale training, single-scale testing,
+11-point mAP. Batch norm is absorbed and the weights are rescaled before training. Pass
+``random`` or ``random-rescaled`` instead of the checkpoint for the baselines.
 
-Published for Fast R-CNN: RotNet 54.4, random 43.4, random rescaled 45.6 % mAP
-(Table 7). With this code: not run.
+Layout: data/VOCdevkit/VOC2007.
+
+Published for Fast R-CNN (Table 7): RotNet 54.4, random 43.4, random rescaled 45.6 % mAP.
+Not run.
 """
 
 _base_ = [
@@ -22,7 +23,7 @@ model = dict(
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
     ),
-    # conv1 stays as it is, as in Girshick's section 4.5
+    # conv1 is frozen, as in Girshick (2015), section 4.5
     backbone=dict(
         _delete_=True, type='mmrot.AlexNet', out_indices=(4,), frozen_stages=1, norm_cfg=None
     ),
@@ -32,7 +33,7 @@ model = dict(
         bbox_roi_extractor=dict(
             roi_layer=dict(type='RoIAlign', output_size=6, sampling_ratio=0), out_channels=256
         ),
-        # its two shared layers are fc6 and fc7
+        # the two shared layers are fc6 and fc7
         bbox_head=dict(
             type='mmrot.DropoutBBoxHead',
             with_avg_pool=False,
@@ -47,44 +48,6 @@ model = dict(
     test_cfg=dict(rcnn=dict(nms=dict(iou_threshold=0.3))),
 )
 custom_imports = dict(imports=['mmrot.detection'], allow_failed_imports=False)
-load_backbone = dict(
-    type='mmrot.LoadBackboneHook',
-    checkpoint=None,
-    absorb_bn=True,
-    rescale=64,
-    extra_modules={
-        'fc6.fc': 'roi_head.bbox_head.shared_fcs.0',
-        'fc7.fc': 'roi_head.bbox_head.shared_fcs.1',
-    },
-)
-custom_hooks = [
-    load_backbone,
-    dict(
-        type='mmrot.ResultTableHook',
-        # another detector than the source's, hence rows of its own
-        tables=[
-            dict(
-                table='table7',
-                row='RotNet, Faster R-CNN',
-                random_row='random, Faster R-CNN',
-                random_rescaled_row='random rescaled, Faster R-CNN',
-                metrics={'detection': 'pascal_voc/mAP'},
-                scale=100,
-            ),
-            dict(
-                table='table8',
-                row='RotNet, Faster R-CNN',
-                random_row='random, Faster R-CNN',
-                random_rescaled_row='random rescaled, Faster R-CNN',
-                classes='pascal_voc/AP50/',
-                scale=100,
-            ),
-        ],
-    ),
-    dict(type='mmrot.CheckClassesHook', head='roi_head.bbox_head'),
-    dict(type='mmdet.CheckInvalidLossHook'),
-]
-
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmdet.LoadAnnotations', with_bbox=True),
@@ -111,8 +74,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(type='mmrot.VOCDataset'))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='mmrot.VOCMetric')
-test_evaluator = val_evaluator
+val_evaluator = test_evaluator = dict(type='mmrot.VOCMetric')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=0.0005),
@@ -123,7 +85,32 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=40000, val_interval=10000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=2)
+# the source's detector is Fast R-CNN, hence rows of their own
+rows = dict(
+    row='RotNet, Faster R-CNN',
+    random_row='random, Faster R-CNN',
+    random_rescaled_row='random rescaled, Faster R-CNN',
+)
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=10000, save_best='pascal_voc/mAP'),
+    load_backbone=dict(
+        type='mmrot.LoadBackboneHook',
+        checkpoint=None,
+        absorb_bn=True,
+        rescale=64,
+        extra_modules={
+            'fc6.fc': 'roi_head.bbox_head.shared_fcs.0',
+            'fc7.fc': 'roi_head.bbox_head.shared_fcs.1',
+        },
+    ),
+    result_table=dict(
+        type='mmrot.ResultTableHook',
+        tables=[
+            dict(table='table7', metrics={'detection': 'pascal_voc/mAP'}, scale=100, **rows),
+            dict(table='table8', classes='pascal_voc/AP50/', scale=100, **rows),
+        ],
+    ),
+    check_classes=dict(type='mmrot.CheckClassesHook', head='roi_head.bbox_head'),
 )
+custom_hooks = [dict(type='mmdet.CheckInvalidLossHook')]
 log_processor = dict(by_epoch=False)

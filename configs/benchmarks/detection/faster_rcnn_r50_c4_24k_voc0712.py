@@ -1,15 +1,16 @@
-"""Faster R-CNN C4 on ResNet-50, trained on VOC 2007 and 2012 (model page).
+r"""Faster R-CNN C4 with ResNet-50, trained on VOC 2007 and 2012 (model page).
 
-    tools/benchmarks/detection.sh PRETRAINED.pth 8 \\
+    tools/benchmarks/detection.sh PRETRAINED.pth 8 \
         configs/benchmarks/detection/faster_rcnn_r50_c4_24k_voc0712.py
 
-The protocol of He et al., Momentum Contrast, CVPR 2020, section 4.2: every layer
-is trained, with batch norm over all GPUs and one more behind the head's layer4.
-``random`` in place of the checkpoint is the control. 8 GPUs × 2 images, 24,000
-iterations; multi-scale training, single-scale testing. Layout:
-data/VOCdevkit/{VOC2007,VOC2012}.
+The protocol of He et al., Momentum Contrast, CVPR 2020, section 4.2: 8 GPUs × 2 images,
+24,000 iterations; all layers are trained, with synchronised batch norm and an extra one
+after layer4 in the head; multi-scale training, single-scale testing. Pass ``random``
+instead of the checkpoint for the baseline.
 
-Published: RotNet 79.67 % AP50. With this code: not run.
+Layout: data/VOCdevkit/{VOC2007,VOC2012}.
+
+Published (model page): RotNet 79.67 % AP50. Not run.
 """
 
 _base_ = [
@@ -38,26 +39,6 @@ model = dict(
     ),
 )
 custom_imports = dict(imports=['mmrot.detection'], allow_failed_imports=False)
-custom_hooks = [
-    dict(
-        type='mmrot.LoadBackboneHook',
-        checkpoint=None,
-        extra_modules={'layer4': 'roi_head.shared_head.layer4'},
-    ),
-    dict(
-        type='mmrot.ResultTableHook',
-        tables=[
-            dict(
-                table='resnet50_voc0712',
-                metrics={'AP50': 'pascal_voc/AP50'},
-                scale=100,
-            )
-        ],
-    ),
-    dict(type='mmrot.CheckClassesHook', head='roi_head.bbox_head'),
-    dict(type='mmdet.CheckInvalidLossHook'),
-]
-
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmdet.LoadAnnotations', with_bbox=True),
@@ -84,7 +65,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='mmdet.ConcatDataset',
-        ignore_keys=['dataset_type'],  # one says VOC2007, the other VOC2012
+        ignore_keys=['dataset_type'],  # VOC2007 in one, VOC2012 in the other
         datasets=[
             dict(
                 type='mmrot.VOCDataset',
@@ -100,8 +81,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(type='mmrot.VOCDataset', pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='mmrot.VOCMetric')
-test_evaluator = val_evaluator
+val_evaluator = test_evaluator = dict(type='mmrot.VOCMetric')
 
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -115,5 +95,16 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=24000, val_interval=24000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=16)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=6000))
+table = dict(table='resnet50_voc0712', metrics={'AP50': 'pascal_voc/AP50'}, scale=100)
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=6000),
+    load_backbone=dict(
+        type='mmrot.LoadBackboneHook',
+        checkpoint=None,
+        extra_modules={'layer4': 'roi_head.shared_head.layer4'},
+    ),
+    result_table=dict(type='mmrot.ResultTableHook', tables=[table]),
+    check_classes=dict(type='mmrot.CheckClassesHook', head='roi_head.bbox_head'),
+)
+custom_hooks = [dict(type='mmdet.CheckInvalidLossHook')]
 log_processor = dict(by_epoch=False)

@@ -1,15 +1,15 @@
-"""FCN-32s on AlexNet, VOC 2012 (Table 7, Long et al. 2015).
+r"""FCN-32s with AlexNet, VOC 2012 (Table 7, Long et al. 2015).
 
     tools/benchmarks/segmentation.sh PRETRAINED.pth
 
-fc6 and fc7 become convolutions; batch norm is absorbed and the weights are
-rescaled before training. ``random`` and ``random-rescaled`` in place of the
-checkpoint are the controls. Long et al.'s recipe for AlexNet: 1 GPU × 20 whole
-images without augmentation, learning rate 0.001, about 175 epochs of the 1,464
-images of train. Layout: data/VOCdevkit/VOC2012.
+Long et al.'s recipe for AlexNet: 1 GPU × 20 whole images without augmentation, learning
+rate 0.001, about 175 epochs of the 1,464 training images. fc6 and fc7 become convolutions;
+batch norm is absorbed and the weights are rescaled before training. Pass ``random`` or
+``random-rescaled`` instead of the checkpoint for the baselines.
 
-Published: RotNet 39.1, random 19.8, random rescaled 32.6 % mIoU. With this code:
-not run.
+Layout: data/VOCdevkit/VOC2012.
+
+Published (Table 7): RotNet 39.1, random 19.8, random rescaled 32.6 % mIoU. Not run.
 """
 
 _base_ = [
@@ -44,31 +44,12 @@ model = dict(
         num_classes=21,
         norm_cfg=None,
         loss_decode=dict(avg_non_ignore=True),
-        # the scores begin at zero, as in the source
+        # scores start at zero, as in the source
         init_cfg=dict(type='Constant', val=0, override=dict(name='conv_seg')),
     ),
     auxiliary_head=None,
 )
 custom_imports = dict(imports=['mmrot.segmentation'], allow_failed_imports=False)
-custom_hooks = [
-    dict(
-        type='mmrot.LoadBackboneHook',
-        checkpoint=None,
-        absorb_bn=True,
-        rescale=64,
-    ),
-    dict(
-        type='mmrot.ResultTableHook',
-        tables=[
-            dict(
-                table='table7',
-                metrics={'segmentation': 'mIoU'},
-            )
-        ],
-    ),
-    dict(type='mmrot.CheckClassesHook', head='decode_head'),
-    dict(type='mmrot.CheckMasksHook'),
-]
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -88,4 +69,11 @@ optim_wrapper = dict(
 param_scheduler = []
 train_cfg = dict(max_iters=12800, val_interval=3200)
 auto_scale_lr = dict(enable=False, base_batch_size=20)
-default_hooks = dict(checkpoint=dict(interval=3200))
+table = dict(table='table7', metrics={'segmentation': 'mIoU'})
+default_hooks = dict(
+    checkpoint=dict(interval=3200),
+    load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
+    result_table=dict(type='mmrot.ResultTableHook', tables=[table]),
+    check_classes=dict(type='mmrot.CheckClassesHook', head='decode_head'),
+    check_masks=dict(type='mmrot.CheckMasksHook'),
+)

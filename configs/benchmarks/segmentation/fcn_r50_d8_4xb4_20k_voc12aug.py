@@ -1,70 +1,42 @@
-"""FCN on ResNet-50-d8, VOC 2012 with the additional masks (model page).
+r"""FCN with ResNet-50-d8, VOC 2012 with the additional masks (model page).
 
     tools/benchmarks/segmentation.sh PRETRAINED.pth 4 \
         configs/benchmarks/segmentation/fcn_r50_d8_4xb4_20k_voc12aug.py
 
-mmseg's schedule: 4 GPUs × 4 crops of 512×512, 20,000 iterations. ``random`` in
-place of the checkpoint is the control. Layout: data/VOCdevkit/VOC2012, with
-SegmentationClassAug and ImageSets/Segmentation/aug.txt.
+mmseg's schedule: 4 GPUs × 4 crops of 512×512, 20,000 iterations. Pass ``random`` instead
+of the checkpoint for the baseline.
 
-Published: RotNet 64.31 % mIoU. With this code: not run.
+Layout: data/VOCdevkit/VOC2012 with SegmentationClassAug and
+ImageSets/Segmentation/aug.txt.
+
+Published (model page): RotNet 64.31 % mIoU. Not run.
 """
 
 _base_ = 'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'
 
 model = dict(pretrained=None, backbone=dict(type='ResNet'))
 custom_imports = dict(imports=['mmrot.segmentation'], allow_failed_imports=False)
-custom_hooks = [
-    dict(type='mmrot.LoadBackboneHook', checkpoint=None),
-    dict(
+default_hooks = dict(
+    load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None),
+    result_table=dict(
         type='mmrot.ResultTableHook',
-        tables=[
-            dict(
-                table='resnet50_voc12aug',
-                metrics={'mIoU': 'mIoU'},
-            )
-        ],
+        tables=[dict(table='resnet50_voc12aug', metrics=dict(mIoU='mIoU'))],
     ),
-    dict(type='mmrot.CheckClassesHook', head='decode_head'),
-    dict(type='mmrot.CheckMasksHook'),
-]
+    check_classes=dict(type='mmrot.CheckClassesHook', head='decode_head'),
+    check_masks=dict(type='mmrot.CheckMasksHook'),
+)
 
-# mmseg's pipelines, with masks that must be of their images
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmrot.LoadMask'),
-    dict(
-        type='RandomResize',
-        scale=(2048, 512),
-        resize_type='mmseg.Resize',
-        ratio_range=(0.5, 2.0),
-        keep_ratio=True,
-    ),
-    dict(type='mmseg.RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
-    dict(type='mmseg.RandomFlip', prob=0.5),
-    dict(type='mmseg.PhotoMetricDistortion'),
-    dict(type='Pad', size=(512, 512)),
-    dict(type='mmseg.PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmseg.Resize', scale=(2048, 512), keep_ratio=True),
-    dict(type='mmrot.LoadMask'),  # it stays at the size of the image
-    dict(type='mmseg.PackSegInputs'),
-]
+# mmseg's pipelines, with masks checked against their images
+train_pipeline, test_pipeline = (
+    [dict(type='mmrot.LoadMask') if step.type == 'LoadAnnotations' else step for step in steps]
+    for steps in (_base_.train_pipeline, _base_.test_pipeline)
+)
 train_dataloader = dict(
     dataset=dict(
         datasets=[
-            dict(
-                type='mmseg.PascalVOCDataset',
-                data_root={{_base_.data_root}},
-                data_prefix=dict(img_path='JPEGImages', seg_map_path=masks),
-                ann_file=f'ImageSets/Segmentation/{names}.txt',
-                pipeline=train_pipeline,
-            )
-            for names, masks in (('train', 'SegmentationClass'), ('aug', 'SegmentationClassAug'))
+            dict(dataset, type='mmseg.PascalVOCDataset', pipeline=train_pipeline)
+            for dataset in (_base_.dataset_train, _base_.dataset_aug)
         ]
     )
 )
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
+val_dataloader = test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
