@@ -413,6 +413,7 @@ def set_backbone(cfg: Config, checkpoint: str, trust: bool = False) -> None:
 
     Args:
         cfg (Config): With :class:`mmrot.LoadBackboneHook` among its
+            ``default_hooks``, as ``load_backbone``, or among its
             ``custom_hooks``; changed in place.
         checkpoint (str): A file, or ``'random'``.
         trust (bool): Whether to unpickle anything that the file holds.
@@ -424,6 +425,9 @@ def set_backbone(cfg: Config, checkpoint: str, trust: bool = False) -> None:
         if str(hook['type']).endswith('LoadBackboneHook'):
             hook.update(checkpoint=checkpoint, trust=trust)
             return
+    if cfg.get('default_hooks', {}).get('load_backbone') is not None:
+        cfg.default_hooks.load_backbone.update(checkpoint=checkpoint, trust=trust)
+        return
     raise UserError(
         f'--backbone {checkpoint}: expected a config with mmrot.LoadBackboneHook, one of '
         'configs/benchmarks/'

@@ -3,5 +3,13 @@ from .image_folder import ImageFolder
 from .in_memory_images import InMemoryImages
 from .inaturalist2018 import INaturalist2018
 from .per_class_subset import PerClassSubset
+from .unlabelled_images import UnlabelledImages
 
-__all__ = ['Digits', 'INaturalist2018', 'ImageFolder', 'InMemoryImages', 'PerClassSubset']
+__all__ = [
+    'Digits',
+    'INaturalist2018',
+    'ImageFolder',
+    'InMemoryImages',
+    'PerClassSubset',
+    'UnlabelledImages',
+]

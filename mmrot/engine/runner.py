@@ -16,6 +16,9 @@ from mmrot.models import RotationPred, TenCropClassifier
 
 from .distributed import init_gloo, unwrap
 
+# Entries of default_hooks. Up to 0.1, configs listed these hooks in custom_hooks.
+_KEYED_HOOKS = ('load_backbone', 'result_table', 'check_classes', 'check_masks')
+
 
 class Runner(MMEngineRunner):
     """Extend mmengine's Runner to distributed jobs on CPU and strict loading.
@@ -41,6 +44,17 @@ class Runner(MMEngineRunner):
             if not torch.cuda.is_available():
                 init_gloo(self.launcher)
         super().setup_env(env_cfg)
+
+    def register_hooks(
+        self, default_hooks: dict | None = None, custom_hooks: list | None = None
+    ) -> None:
+        """Register hooks; mmrot's own in ``custom_hooks`` replace the keyed ones."""
+        listed = {hook['type'] for hook in custom_hooks or () if isinstance(hook, dict)}
+        if not listed.isdisjoint({'mmrot.LoadBackboneHook', 'mmrot.ResultTableHook'}):
+            default_hooks = {
+                key: hook for key, hook in (default_hooks or {}).items() if key not in _KEYED_HOOKS
+            }
+        super().register_hooks(default_hooks, custom_hooks)
 
     @staticmethod
     def _check_gpus() -> None:

@@ -81,10 +81,10 @@ train_cfg = dict(type='mmengine.IterBasedTrainLoop', max_iters=80000, val_interv
 val_cfg = dict()
 test_cfg = dict()
 auto_scale_lr = dict(enable=False, base_batch_size=16)
-table = dict(table='table7', metrics={'classification, fc6-8': 'voc07/mAP'})
+tables = [dict(table='table7', metrics={'classification, fc6-8': 'voc07/mAP'})]
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=20000),
     load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
-    result_table=dict(type='mmrot.ResultTableHook', tables=[table]),
+    result_table=dict(type='mmrot.ResultTableHook', tables=tables),
 )
 log_processor = dict(by_epoch=False)

@@ -21,5 +21,5 @@ model = dict(
         )
     ),
 )
-table = dict(table='table1', row='RotNet, 3 blocks', random_row='random, 3 blocks')
-default_hooks = dict(result_table=dict(tables=[table]))
+tables = [dict(table='table1', row='RotNet, 3 blocks', random_row='random, 3 blocks')]
+default_hooks = dict(result_table=dict(tables=tables))

@@ -13,10 +13,12 @@ _base_ = 'nin4_conv_cifar10.py'
 
 model = dict(backbone=dict(frozen_stages=-1))
 param_scheduler = dict(milestones=[30, 60, 80])
-table = dict(
-    table='table3',
-    row='RotNet + conv, fine-tuned',
-    random_row='supervised NIN',
-    columns=dict(accuracy='conv2'),
-)
-default_hooks = dict(result_table=dict(tables=[table]))
+tables = [
+    dict(
+        table='table3',
+        row='RotNet + conv, fine-tuned',
+        random_row='supervised NIN',
+        columns=dict(accuracy='conv2'),
+    )
+]
+default_hooks = dict(result_table=dict(tables=tables))

@@ -13,10 +13,12 @@ _base_ = 'nin4_semi_supervised_cifar10.py'
 
 model = dict(backbone=dict(frozen_stages=-1))
 param_scheduler = dict(milestones=[30, 60, 80])
-table = dict(
-    table='figure5b',
-    row='semi-supervised, fine-tuned',
-    random_row='supervised',
-    columns=dict(num_per_class='conv2'),
-)
-default_hooks = dict(result_table=dict(tables=[table]))
+tables = [
+    dict(
+        table='figure5b',
+        row='semi-supervised, fine-tuned',
+        random_row='supervised',
+        columns=dict(num_per_class='conv2'),
+    )
+]
+default_hooks = dict(result_table=dict(tables=tables))

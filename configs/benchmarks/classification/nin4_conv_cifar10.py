@@ -21,10 +21,12 @@ data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
 train_dataloader = val_dataloader = test_dataloader = dict(batch_size=128)
 val_evaluator = test_evaluator = dict(topk=(1,))
 param_scheduler = dict(milestones=[35, 70, 85])
-table = dict(
-    table='table3',
-    row='RotNet + conv',
-    random_row='random init. + conv',
-    columns=dict(accuracy='conv2'),
-)
-default_hooks = dict(result_table=dict(tables=[table]))
+tables = [
+    dict(
+        table='table3',
+        row='RotNet + conv',
+        random_row='random init. + conv',
+        columns=dict(accuracy='conv2'),
+    )
+]
+default_hooks = dict(result_table=dict(tables=tables))

@@ -11,10 +11,12 @@ Published (Table 3): 92.17 %. Not run at this size; docs/reproduction.md has a r
 _base_ = 'nin4_conv_cifar10.py'
 
 model = dict(backbone=dict(frozen_stages=-1))
-table = dict(
-    table='table3',
-    row='RotNet + conv, fine-tuned',
-    random_row='random init. + conv, all trained',
-    columns=dict(accuracy='conv2'),
-)
-default_hooks = dict(result_table=dict(tables=[table]))
+tables = [
+    dict(
+        table='table3',
+        row='RotNet + conv, fine-tuned',
+        random_row='random init. + conv, all trained',
+        columns=dict(accuracy='conv2'),
+    )
+]
+default_hooks = dict(result_table=dict(tables=tables))

@@ -21,16 +21,13 @@ train_dataloader = val_dataloader = test_dataloader = dict(batch_size=128)
 val_evaluator = test_evaluator = dict(topk=(1,))
 param_scheduler = dict(milestones=[20, 40, 45])
 train_cfg = dict(max_epochs=50)
-default_hooks = dict(
-    result_table=dict(
-        tables=[
-            dict(table='table1', row='RotNet, 4 blocks', random_row='random, 4 blocks'),
-            dict(
-                table='table3',
-                row='RotNet + non-linear',
-                random_row='random init. + non-linear',
-                columns=dict(accuracy='conv2'),
-            ),
-        ]
-    )
-)
+tables = [
+    dict(table='table1', row='RotNet, 4 blocks', random_row='random, 4 blocks'),
+    dict(
+        table='table3',
+        row='RotNet + non-linear',
+        random_row='random init. + non-linear',
+        columns=dict(accuracy='conv2'),
+    ),
+]
+default_hooks = dict(result_table=dict(tables=tables))

@@ -16,10 +16,12 @@ model = dict(
         probes=dict(_delete_=True, conv2=dict(type='mmrot.MLPProbe', in_features=192 * 8 * 8))
     ),
 )
-table = dict(
-    table='table3',
-    row='RotNet + non-linear, fine-tuned',
-    random_row='random init. + non-linear, all trained',
-    columns=dict(accuracy='conv2'),
-)
-default_hooks = dict(result_table=dict(tables=[table]))
+tables = [
+    dict(
+        table='table3',
+        row='RotNet + non-linear, fine-tuned',
+        random_row='random init. + non-linear, all trained',
+        columns=dict(accuracy='conv2'),
+    )
+]
+default_hooks = dict(result_table=dict(tables=tables))

@@ -20,10 +20,12 @@ train_dataloader = dict(
         dataset={{_base_.train_dataloader.dataset}},
     )
 )
-table = dict(
-    table='figure5b',
-    row='semi-supervised',
-    random_row='random init. + conv',
-    columns=dict(num_per_class='conv2'),
-)
-default_hooks = dict(result_table=dict(tables=[table]))
+tables = [
+    dict(
+        table='figure5b',
+        row='semi-supervised',
+        random_row='random init. + conv',
+        columns=dict(num_per_class='conv2'),
+    )
+]
+default_hooks = dict(result_table=dict(tables=tables))

@@ -14,5 +14,5 @@ model = dict(
     backbone=dict(num_blocks=5, out_indices=(0, 1, 2, 3, 4), frozen_stages=5),
     head=dict(probes=dict(conv5=dict(type='mmrot.MLPProbe', in_features=192 * 8 * 8))),
 )
-table = dict(table='table1', row='RotNet, 5 blocks', random_row='random, 5 blocks')
-default_hooks = dict(result_table=dict(tables=[table]))
+tables = [dict(table='table1', row='RotNet, 5 blocks', random_row='random, 5 blocks')]
+default_hooks = dict(result_table=dict(tables=tables))

@@ -95,7 +95,7 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=24000, val_interval=24000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=16)
-table = dict(table='resnet50_voc0712', metrics={'AP50': 'pascal_voc/AP50'}, scale=100)
+tables = [dict(table='resnet50_voc0712', metrics={'AP50': 'pascal_voc/AP50'}, scale=100)]
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=6000),
     load_backbone=dict(
@@ -103,7 +103,7 @@ default_hooks = dict(
         checkpoint=None,
         extra_modules={'layer4': 'roi_head.shared_head.layer4'},
     ),
-    result_table=dict(type='mmrot.ResultTableHook', tables=[table]),
+    result_table=dict(type='mmrot.ResultTableHook', tables=tables),
     check_classes=dict(type='mmrot.CheckClassesHook', head='roi_head.bbox_head'),
 )
 custom_hooks = [dict(type='mmdet.CheckInvalidLossHook')]

@@ -25,21 +25,23 @@ model = dict(
         mask_head=dict(norm_cfg=norm_cfg),
     ),
 )
-table = dict(
-    table='resnet50_coco',
-    metrics={
-        'box mAP': 'coco/bbox_mAP',
-        'box AP50': 'coco/bbox_mAP_50',
-        'box AP75': 'coco/bbox_mAP_75',
-        'mask mAP': 'coco/segm_mAP',
-        'mask AP50': 'coco/segm_mAP_50',
-        'mask AP75': 'coco/segm_mAP_75',
-    },
-    scale=100,
-)
+tables = [
+    dict(
+        table='resnet50_coco',
+        metrics={
+            'box mAP': 'coco/bbox_mAP',
+            'box AP50': 'coco/bbox_mAP_50',
+            'box AP75': 'coco/bbox_mAP_75',
+            'mask mAP': 'coco/segm_mAP',
+            'mask AP50': 'coco/segm_mAP_50',
+            'mask AP75': 'coco/segm_mAP_75',
+        },
+        scale=100,
+    )
+]
 default_hooks = dict(
     load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None),
-    result_table=dict(type='mmrot.ResultTableHook', tables=[table]),
+    result_table=dict(type='mmrot.ResultTableHook', tables=tables),
     check_classes=dict(type='mmrot.CheckClassesHook', head='roi_head.bbox_head'),
 )
 custom_hooks = [dict(type='mmdet.CheckInvalidLossHook')]

@@ -69,11 +69,11 @@ optim_wrapper = dict(
 param_scheduler = []
 train_cfg = dict(max_iters=12800, val_interval=3200)
 auto_scale_lr = dict(enable=False, base_batch_size=20)
-table = dict(table='table7', metrics={'segmentation': 'mIoU'})
+tables = [dict(table='table7', metrics={'segmentation': 'mIoU'})]
 default_hooks = dict(
     checkpoint=dict(interval=3200),
     load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
-    result_table=dict(type='mmrot.ResultTableHook', tables=[table]),
+    result_table=dict(type='mmrot.ResultTableHook', tables=tables),
     check_classes=dict(type='mmrot.CheckClassesHook', head='decode_head'),
     check_masks=dict(type='mmrot.CheckMasksHook'),
 )
