@@ -462,7 +462,7 @@ def test_labelled_folders_that_are_none(folders, message, tmp_path):
 def test_backbone_reaches_its_hook():
     cfg = probes('nin4_conv_cifar10')
     set_backbone(cfg, 'a, b.pth')  # which --cfg-options would take for a list
-    assert cfg.custom_hooks[0].checkpoint == 'a, b.pth'
+    assert cfg.default_hooks.load_backbone.checkpoint == 'a, b.pth'
     with pytest.raises(ValueError, match='--backbone x: expected a config with'):
         set_backbone(Config.fromfile(DIGITS), 'x')
 

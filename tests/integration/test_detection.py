@@ -62,7 +62,7 @@ def test_faster_rcnn_shared_layers_are_fc6_and_fc7(pretrained):
         model = MODELS.build(cfg.model).eval()
     state = torch.load(path)['state_dict']
     load_backbone(model.backbone, state, 'file')
-    for source, target in cfg.custom_hooks[0].extra_modules.items():
+    for source, target in cfg.default_hooks.load_backbone.extra_modules.items():
         load_module(model.get_submodule(target), state, source, 'file')
     head = model.roi_head.bbox_head
     # values that differ everywhere, so that another order of flattening shows
@@ -104,7 +104,7 @@ def trained_weights(work_dir: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.slow
 def test_faster_rcnn_trains_and_records_tables_7_and_8(voc, pretrained, tmp_path, run_tool):
     """Weights that are absorbed already and not rescaled are the initial weights."""
-    options = [f'data_root={voc}/', 'custom_hooks.0.rescale=0', *TINY, *SMALL]
+    options = [f'data_root={voc}/', 'default_hooks.load_backbone.rescale=0', *TINY, *SMALL]
     arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', pretrained[1]]
     run_tool('train', *arguments, '--cfg-options', *options)
     rows = [row for row in logged(tmp_path) if 'loss_rpn_cls' in row]
@@ -167,7 +167,7 @@ def test_faster_rcnn_random_rescaled_without_rescaling_is_an_error(voc, tmp_path
     with pytest.raises(SystemExit, match=r"does not rescale, expected 'random'"):
         run_tool(
             *('train', *arguments, '--cfg-options', f'data_root={voc}/'),
-            *('custom_hooks.0.rescale=0', *TINY, *SMALL),
+            *('default_hooks.load_backbone.rescale=0', *TINY, *SMALL),
         )
 
 

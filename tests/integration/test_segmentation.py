@@ -78,7 +78,7 @@ def weights(work_dir: Path) -> dict[str, torch.Tensor]:
 def test_fcn32s_trains_and_draws_predictions(voc12, alexnet_checkpoint, tmp_path, run_tool):
     """Batch norm is absorbed, fc6 and fc7 are convolutions, all layers are trained."""
     arguments = [FCN32S, '--work-dir', tmp_path, '--backbone', alexnet_checkpoint]
-    options = [f'data_root={voc12}', 'custom_hooks.0.rescale=0', *TINY, *ALEXNET]
+    options = [f'data_root={voc12}', 'default_hooks.load_backbone.rescale=0', *TINY, *ALEXNET]
     run_tool('train', *arguments, '--cfg-options', *options)
     rows = [row for row in logged(tmp_path) if 'decode.loss_ce' in row]
     assert len(rows) == 2

@@ -27,7 +27,7 @@ TINY = [
 def test_voc07_classification_trains_selected_layers(
     config, column, frozen, voc, alexnet_checkpoint, tmp_path, run_tool
 ):
-    options = [f'data_root={voc}/VOC2007', 'custom_hooks.0.rescale=0', *TINY]
+    options = [f'data_root={voc}/VOC2007', 'default_hooks.load_backbone.rescale=0', *TINY]
     options += ['optim_wrapper.optimizer.lr=0.01']
     run_tool(
         *('train', config, '--work-dir', tmp_path, '--backbone', alexnet_checkpoint),
@@ -55,7 +55,7 @@ def test_voc07_classification_trains_on_a_labelled_folder(labelled_folder, tmp_p
     run_tool(
         *('train', FC6_8, '--work-dir', tmp_path, '--backbone', 'random-rescaled'),
         *('--labelled-folder', labelled_folder, '--cfg-options', *TINY),
-        *('train_dataloader.batch_size=12', 'custom_hooks.0.rescale=2'),
+        *('train_dataloader.batch_size=12', 'default_hooks.load_backbone.rescale=2'),
     )
     head = Config.fromfile(tmp_path / FC6_8.name).model.head
     assert (head.type, head.num_classes) == ('mmpretrain.LinearClsHead', 3)

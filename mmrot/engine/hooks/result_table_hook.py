@@ -108,6 +108,8 @@ class ResultTableHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Write the results and print the tables."""
+        if not self.tables:
+            return
         if self.metrics is None:  # a finished run was resumed, or its last validation stopped
             if Path(runner.work_dir, 'results.json').exists():
                 if is_main_process():
