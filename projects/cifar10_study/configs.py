@@ -25,17 +25,7 @@ _MEASURED = (
 
 
 def pretraining_config(settings: Settings, data: StudyData, name: str, seed: int = 0) -> Config:
-    """Build the config of a pretraining run.
-
-    Args:
-        settings: Size of the study.
-        data: Its images.
-        name: One of :data:`PRETRAININGS`.
-        seed: Random seed.
-
-    Returns:
-        The config.
-    """
+    """Build the config of a pretraining run, one of :data:`PRETRAININGS`."""
     base, angles = PRETRAININGS[name]
     cfg = _config(base, settings, data, seed)
     width = settings.width
@@ -62,15 +52,8 @@ def classifier_config(
 ) -> Config:
     """Build the config that trains a classifier.
 
-    Args:
-        settings: Size of the study.
-        data: Its images.
-        classifier: The classifier.
-        seed: Random seed, also of the choice of labelled images.
-        backbone: Checkpoint of the backbone, or ``'random'``.
-
-    Returns:
-        The config.
+    ``backbone`` is a checkpoint or ``'random'``. The seed also determines which
+    images are labelled.
     """
     cfg = _config(f'benchmarks/classification/{classifier.config}', settings, data, seed)
     dataset = _images('train', settings, data)
@@ -107,14 +90,9 @@ def images(settings: Settings, data: StudyData) -> int:
 
 
 def config_sha256(cfg: Config, data: StudyData) -> str:
-    """Hash what is measured by a run: its model, images and schedule.
+    """Hash the model, data and schedule of a config that was built with the default seed.
 
-    Args:
-        cfg: A config, built with the default seed.
-        data: The images; their location does not change the hash.
-
-    Returns:
-        The SHA-256 in hexadecimal.
+    The location of the images does not change the hash.
     """
     text = json.dumps({field: cfg[field] for field in _MEASURED}, sort_keys=True)
     text = text.replace(json.dumps(str(data.path))[1:-1], 'DATA')

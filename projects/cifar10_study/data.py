@@ -38,13 +38,7 @@ class StudyData:
 
 
 def find_data(folder: str | Path) -> StudyData:
-    """Find the images of a study.
-
-    Args:
-        folder: Folder with ``cifar-10-batches-py/`` or ``{train,test}/<class>/``.
-
-    Returns:
-        The images.
+    """Find images in ``cifar-10-batches-py/`` or ``{train,test}/<class>/`` of a folder.
 
     Raises:
         UserError: If there are none, or their classes are not those of CIFAR-10.

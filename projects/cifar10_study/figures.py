@@ -26,10 +26,6 @@ _COLORS = {
 def curves(name: str, records: Sequence[Record]) -> dict[str, list[tuple[int, float, float]]]:
     """Return the curves of a figure that have at least two points.
 
-    Args:
-        name: ``'figure5a'`` or ``'figure5b'``.
-        records: Records of one study.
-
     Returns:
         Row → (column, mean, sample standard deviation) of each point.
     """
@@ -57,15 +53,9 @@ def curves(name: str, records: Sequence[Record]) -> dict[str, list[tuple[int, fl
 
 
 def draw_figures(records: Sequence[Record], folder: str | Path) -> list[Path]:
-    """Draw figures 5a and 5b in the layout of the paper.
+    """Draw figures 5a and 5b from the records of one study, if they have a curve.
 
-    Args:
-        records: Records of one study.
-        folder: Output folder. The ``Description`` of each PNG contains its
-            points as JSON.
-
-    Returns:
-        Paths of the figures that have a curve.
+    The ``Description`` of each PNG contains its points as JSON.
     """
     # Figure instead of pyplot, which would need a display
     from matplotlib.figure import Figure

@@ -49,10 +49,7 @@ class Job:
         return round(self._state['seconds'])
 
     def run(self, command: Sequence[str]) -> None:
-        """Run a command unless the job is finished.
-
-        Args:
-            command: Command line that trains, or resumes.
+        """Run a command that trains, or resumes, unless the job is finished.
 
         Raises:
             UserError: If the command fails, or another process runs this job.
@@ -85,12 +82,7 @@ class Job:
 
 
 def call(command: Sequence[str], log: Path, **kwargs: Any) -> None:
-    """Run a command and append its output to a file.
-
-    Args:
-        command: Command line.
-        log: Log file.
-        **kwargs: Arguments of ``subprocess.run``.
+    """Run a command and append its output to a log file.
 
     Raises:
         UserError: If the command fails; shows the last line of the log.

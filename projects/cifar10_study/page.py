@@ -40,14 +40,7 @@ this page. See the [README of the study](../projects/cifar10_study/README.md).
 
 
 def write_page(records: Sequence[Record]) -> str:
-    """Write the page of the study.
-
-    Args:
-        records: Records of any settings.
-
-    Returns:
-        Markdown with a section for each settings, those of the paper first.
-    """
+    """Return the page in Markdown, with a section for each settings, the paper's first."""
     studies: dict[str, list[Record]] = {}
     for record in records:
         studies.setdefault(settings_of(record).name, []).append(record)

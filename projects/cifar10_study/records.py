@@ -11,14 +11,7 @@ _IMAGES = {'cifar10': 'CIFAR-10 images', 'cifar10_jpeg': 'CIFAR-10 images (JPEG,
 
 
 def study_records(path: str | Path) -> list[Record]:
-    """Read the records of all studies.
-
-    Args:
-        path: The ``.jsonl`` file; it may be missing.
-
-    Returns:
-        The records.
-    """
+    """Read the records of all studies from a ``.jsonl`` file, which may be missing."""
     return read_records(path) if Path(path).exists() else []
 
 
@@ -40,12 +33,7 @@ def cells_of(record: Record) -> set[tuple]:
 
 
 def add_records(records: Sequence[Record], path: str | Path) -> None:
-    """Add records of cells that have none yet, atomically.
-
-    Args:
-        records: The records.
-        path: The ``.jsonl`` file; several processes may share it.
-    """
+    """Add records to a file that several processes may share, unless it has their cells."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix('.lock').open('w') as lock:

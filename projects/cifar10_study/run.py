@@ -62,10 +62,6 @@ class Study:
     def run(self, classifiers: Sequence[Classifier], seeds: Sequence[int]) -> None:
         """Run all classifiers without records, and the pretraining they need.
 
-        Args:
-            classifiers: The classifiers, in this order.
-            seeds: Random seeds; all classifiers are run with one after the other.
-
         Raises:
             UserError: If some runs have failed, after all have been tried.
         """
@@ -92,10 +88,6 @@ class Study:
 
     def finished(self, classifier: Classifier, seed: int) -> bool:
         """Return whether every cell of a classifier has been recorded.
-
-        Args:
-            classifier: The classifier.
-            seed: Random seed.
 
         Raises:
             UserError: If a record has another config or other images.
@@ -234,5 +226,5 @@ class Study:
         path = self._config_path(work_dir)
         path.parent.mkdir(parents=True, exist_ok=True)
         cfg.dump(path)
-        command = [sys.executable, str(self.tools / 'train.py'), str(path)]
-        return [*command, '--work-dir', str(work_dir), '--resume']
+        train = str(self.tools / 'train.py')
+        return [sys.executable, train, str(path), '--work-dir', str(work_dir), '--resume']
