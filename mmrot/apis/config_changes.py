@@ -1,0 +1,378 @@
+"""Changes of a config: each function takes a config and returns a changed copy.
+
+The options of the command line are these functions; from Python they chain::
+
+    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_cifar10.py'))
+    cfg = in_memory(with_image_folder(cfg, 'photos'))
+"""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmcv.transforms import CenterCrop, LoadImageFromFile, RandomFlip, Resize
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.registry import HOOKS, MODELS, TRANSFORMS, DefaultScope, Registry
+from mmpretrain.datasets.transforms import PackInputs, RandomCrop, ResizeEdge
+from mmpretrain.models import MultiLabelLinearClsHead
+
+from mmrot.engine.hooks import LoadBackboneHook
+from mmrot.errors import UserError
+from mmrot.models import LayerProbes, RotationPred
+
+_DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# Transforms without randomness: their result can be kept in memory.
+_DETERMINISTIC = {LoadImageFromFile, Resize, ResizeEdge, CenterCrop, PackInputs}
+
+
+def with_data_root(cfg: Config, root: str) -> Config:
+    """Return a config whose data sets and evaluators read from another folder.
+
+    Args:
+        cfg: Config with a top-level ``data_root``. Every path in its dataloaders
+            and evaluators that starts with it is changed.
+        root: New root folder.
+
+    Raises:
+        UserError: If no path of the config starts with its ``data_root``.
+    """
+    cfg = copy.deepcopy(cfg)
+    old = cfg.data_root.rstrip('/')
+    moved = 0
+
+    def move(value: Any) -> Any:
+        nonlocal moved
+        if isinstance(value, dict):
+            for key in value:
+                value[key] = move(value[key])
+        elif isinstance(value, list | tuple):
+            return type(value)(move(item) for item in value)
+        elif isinstance(value, str) and (value == old or value.startswith(f'{old}/')):
+            moved += 1
+            return root.rstrip('/') + value[len(old) :]
+        return value
+
+    for field in (*_DATALOADERS, 'val_evaluator', 'test_evaluator'):
+        if cfg.get(field) is not None:
+            cfg[field] = move(cfg[field])
+    if not moved:
+        raise UserError(f'data_root={root}: no data set of the config is located in {old}.')
+    cfg.data_root = root
+    return cfg
+
+
+def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config:
+    """Return a pretraining config that reads a folder of photos, without labels.
+
+    Args:
+        cfg: Pretraining config. Its pipelines stay; those of data sets that hold
+            arrays get a loader of image files.
+        train: Folder of training photos, nested folders included.
+        val: Folder of validation and test photos. By default every 20th photo of
+            ``train`` is held out.
+
+    Raises:
+        UserError: If the config needs labels or its data sets are wrapped.
+    """
+    cfg = copy.deepcopy(cfg)
+    if _is_a(cfg, MODELS, cfg.model.get('head'), LayerProbes):
+        raise UserError('A probe needs labels: use --labelled-folder, not --image-folder.')
+    _read_files(cfg)
+    for field, _ in _innermost(cfg):
+        dataset = cfg[field].dataset
+        if 'pipeline' not in dataset:
+            raise UserError(
+                f'--image-folder needs a pretraining config: {field}.dataset of type '
+                f'{dataset.get("type")} has no pipeline.'
+            )
+        training = field == 'train_dataloader'
+        cfg[field].dataset = ConfigDict(
+            type='mmrot.ImageFolder',
+            data_root=train if training or val is None else val,
+            split='all' if val is not None else 'train' if training else 'val',
+            pipeline=dataset.pipeline,
+        )
+    return cfg
+
+
+def with_labelled_folder(cfg: Config, root: str) -> Config:
+    """Return a classification config that reads a folder of photos per class.
+
+    Pipelines and wrappers of data sets stay. The head gets the number of classes,
+    and a multi-label head becomes a softmax classifier.
+
+    Args:
+        cfg: Classification config, such as a probe's.
+        root: Folder with ``train/<class>/`` and ``val/<class>/`` or ``test/<class>/``.
+
+    Raises:
+        UserError: If a split is missing, its classes differ from the training
+            classes, or the config is not a classification config.
+    """
+    cfg = copy.deepcopy(cfg)
+    if 'head' not in cfg.model:
+        raise UserError('--labelled-folder needs a classification config, with model.head.')
+    val = 'val' if Path(root, 'val').is_dir() else 'test'
+    classes = {}
+    for split in ('train', val):
+        if not Path(root, split).is_dir():
+            raise UserError(
+                f'{root} has no {split}/: expected train/<class>/ and val/<class>/ or '
+                'test/<class>/.'
+            )
+        classes[split] = {path.name for path in Path(root, split).iterdir() if path.is_dir()}
+    if not classes['train']:
+        raise UserError(f'{root}/train has no class folders.')
+    if differing := sorted(classes['train'] ^ classes[val]):
+        raise UserError(
+            f'{root}: the classes of train/ and {val}/ differ: {", ".join(differing[:5])}.'
+        )
+    _read_files(cfg)
+    for field, holder in _innermost(cfg):
+        holder.dataset = ConfigDict(
+            type='mmpretrain.CustomDataset',
+            data_root=root,
+            data_prefix='train' if field == 'train_dataloader' else val,
+            pipeline=holder.dataset.pipeline,
+        )
+    head = cfg.model.head
+    head.num_classes = len(classes['train'])
+    if _is_a(cfg, MODELS, head, MultiLabelLinearClsHead):  # here a photo has one class
+        head.type = 'mmpretrain.LinearClsHead'
+        head.loss.use_sigmoid = False
+    return cfg
+
+
+def in_memory(cfg: Config) -> Config:
+    """Return a config that holds its images in memory and augments whole batches.
+
+    Args:
+        cfg: Config of pretraining or of a probe. The random transforms of its
+            pipelines may be ``RandomCrop`` and ``RandomFlip``, after all others
+            except the packing.
+
+    Raises:
+        UserError: If a pipeline is missing or has other random transforms.
+    """
+    cfg = copy.deepcopy(cfg)
+    pretraining = _is_a(cfg, MODELS, cfg.model, RotationPred)
+    for field, holder in _innermost(cfg):
+        random: dict[str, Any] = {}
+        fixed = []
+        for step in holder.dataset.get('pipeline', ()):
+            kind = _class(cfg, TRANSFORMS, step)
+            if kind is RandomCrop and _crops_with_zeros(step):
+                random.update(crop_size=step.crop_size, padding=step.get('padding') or 0)
+            elif kind is RandomFlip and _flips_half(step):
+                random['flip'] = True
+            elif kind in _DETERMINISTIC and (kind is PackInputs or not random):
+                fixed.append(step)
+            else:
+                raise UserError(
+                    f'--in-memory: the step {step.type} of {field} needs a worker per image.'
+                )
+        if not fixed:
+            raise UserError(f'--in-memory: {field}.dataset has no pipeline.')
+        holder.dataset.pipeline = fixed
+        cfg[field].dataset = ConfigDict(
+            type='mmrot.InMemoryImages',
+            dataset=cfg[field].dataset,
+            with_samples=not (pretraining and field == 'train_dataloader'),
+            **random,
+        )
+        cfg[field].update(
+            num_workers=0,
+            persistent_workers=False,
+            pin_memory=False,
+            collate_fn=dict(type='mmrot.identity_collate'),
+        )
+    return cfg
+
+
+def with_backbone(cfg: Config, checkpoint: str, trust: bool = False) -> Config:
+    """Return a config that starts from a pretrained backbone.
+
+    Args:
+        cfg: Config with :class:`mmrot.LoadBackboneHook` as
+            ``default_hooks.load_backbone``, or in ``custom_hooks``.
+        checkpoint: Checkpoint file, or ``'random'``.
+        trust: Whether to unpickle everything in the file, which can run code.
+
+    Raises:
+        UserError: If the config has no such hook.
+    """
+    cfg = copy.deepcopy(cfg)
+    hook = cfg.get('default_hooks', {}).get('load_backbone')
+    for custom in cfg.get('custom_hooks') or []:
+        if _is_a(cfg, HOOKS, custom, LoadBackboneHook):
+            hook = custom
+    if hook is None:
+        raise UserError(
+            f'--backbone {checkpoint}: the config has no default_hooks.load_backbone; use one of '
+            'configs/benchmarks.'
+        )
+    hook.update(checkpoint=checkpoint, trust=trust)
+    return cfg
+
+
+def with_amp(cfg: Config) -> Config:
+    """Return a config that trains in mixed precision: float16 on a GPU, bfloat16 on a CPU."""
+    cfg = copy.deepcopy(cfg)
+    if get_device() == 'cpu':  # mmengine's AmpOptimWrapper needs a GPU
+        cfg.optim_wrapper.type = 'mmrot.BFloat16OptimWrapper'
+    else:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    return cfg
+
+
+def with_tta(cfg: Config) -> Config:
+    """Return a config that tests with the test-time augmentation it defines.
+
+    Raises:
+        UserError: If ``tta_model`` or ``tta_pipeline`` is missing.
+    """
+    cfg = copy.deepcopy(cfg)
+    for field in ('tta_model', 'tta_pipeline'):
+        if field not in cfg:
+            raise UserError(f'--tta: the config has no {field}.')
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    return cfg
+
+
+def with_drawing(
+    cfg: Config,
+    show: bool = False,
+    out_dir: str | None = None,
+    interval: int = 1,
+    wait_time: float = 2.0,
+) -> Config:
+    """Return a config whose host draws the predictions on test images.
+
+    Args:
+        cfg: Config of mmpretrain, mmdet or mmseg.
+        show: Whether to show the pictures in a window.
+        out_dir: Folder for the pictures.
+        interval: Draw every n-th image or batch.
+        wait_time: Seconds for which a picture is shown.
+
+    Raises:
+        UserError: If ``default_hooks.visualization`` is missing, as in pretraining.
+    """
+    cfg = copy.deepcopy(cfg)
+    hook = cfg.default_hooks.get('visualization')
+    if hook is None:
+        raise UserError('--show: the config has no default_hooks.visualization to draw with.')
+    scope = cfg.get('default_scope')
+    hook.update(show=show, wait_time=wait_time, interval=interval)
+    hook['enable' if scope == 'mmpretrain' else 'draw'] = True
+    if out_dir is not None and scope == 'mmseg':
+        cfg.visualizer.save_dir = out_dir
+    elif out_dir is not None:
+        hook['out_dir' if scope == 'mmpretrain' else 'test_out_dir'] = out_dir
+    return cfg
+
+
+def with_loader_defaults(
+    cfg: Config, pin_memory: bool = True, persistent_workers: bool = True
+) -> Config:
+    """Return a config whose dataloaders have the defaults of its host's launcher.
+
+    mmpretrain's configs rely on these; those of mmdet and mmseg are complete.
+
+    Args:
+        cfg: Any config.
+        pin_memory: False turns it off, as does a machine without a GPU.
+        persistent_workers: False turns them off.
+    """
+    cfg = copy.deepcopy(cfg)
+    for field, _ in _innermost(cfg):
+        loader = cfg[field]
+        if cfg.get('default_scope') == 'mmpretrain':
+            loader.setdefault('pin_memory', True)
+            loader.setdefault('persistent_workers', True)
+            loader.setdefault('collate_fn', dict(type='default_collate'))
+        if not pin_memory or not torch.cuda.is_available():
+            loader.pin_memory = False
+        if not persistent_workers:
+            loader.persistent_workers = False
+    return cfg
+
+
+def with_options(cfg: Config, options: dict[str, Any]) -> Config:
+    """Return a config with single settings replaced.
+
+    Where the config tests on what it validates on, settings of ``val_dataloader``
+    and ``val_evaluator`` also apply to ``test_dataloader`` and ``test_evaluator``.
+
+    Args:
+        cfg: Any config.
+        options: New values by dotted keys, such as ``{'model.angles': (0, 180)}``.
+    """
+    cfg = copy.deepcopy(cfg)
+    for name in ('dataloader', 'evaluator'):
+        if cfg.get(f'val_{name}') == cfg.get(f'test_{name}'):
+            prefix = f'val_{name}.'
+            copied = {
+                f'test_{key.removeprefix("val_")}': value
+                for key, value in options.items()
+                if key.startswith(prefix)
+            }
+            options = {**copied, **options}
+    cfg.merge_from_dict(options)
+    for field, _ in _innermost(cfg):
+        if not cfg[field].get('num_workers'):
+            cfg[field].persistent_workers = False  # torch requires workers for it
+    return cfg
+
+
+def _innermost(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
+    """Yield each dataloader's name and the part of it that holds the innermost data set."""
+    for field in _DATALOADERS:
+        if cfg.get(field) is not None:
+            holder = cfg[field]
+            while 'dataset' in holder.dataset:
+                holder = holder.dataset
+            yield field, holder
+
+
+def _class(cfg: Config, registry: Registry, part: ConfigDict | None) -> Any:
+    """Return the class or function that a part of a config names, in the config's scope."""
+    if part is None or not isinstance(part.get('type'), str):
+        return part and part.get('type')
+    with (
+        DefaultScope.overwrite_default_scope(cfg.get('default_scope')),
+        registry.switch_scope_and_registry(part.get('_scope_')) as found,
+    ):
+        return found.get(part.type)
+
+
+def _is_a(cfg: Config, registry: Registry, part: ConfigDict | None, base: type) -> bool:
+    kind = _class(cfg, registry, part)
+    return isinstance(kind, type) and issubclass(kind, base)
+
+
+def _read_files(cfg: Config) -> None:
+    """Make every pipeline start with a loader of image files, in place."""
+    for _, holder in _innermost(cfg):
+        pipeline = holder.dataset.get('pipeline')
+        if pipeline and not any(_is_a(cfg, TRANSFORMS, s, LoadImageFromFile) for s in pipeline):
+            loader = ConfigDict(type='mmpretrain.LoadImageFromFile')
+            holder.dataset.pipeline = [loader, *pipeline]
+            cfg.data_preprocessor.to_rgb = True  # the loader returns BGR
+
+
+def _crops_with_zeros(step: ConfigDict) -> bool:
+    """Check that a RandomCrop has no other setting than a size and zeros on every side."""
+    sizes = (step.get('crop_size'), step.get('padding') or 0)
+    known = {'type', '_scope_', 'crop_size', 'padding'}
+    return set(step) <= known and all(isinstance(size, int) for size in sizes)
+
+
+def _flips_half(step: ConfigDict) -> bool:
+    """Check that a RandomFlip mirrors half of the images left to right."""
+    return step.get('prob') == 0.5 and step.get('direction', 'horizontal') == 'horizontal'

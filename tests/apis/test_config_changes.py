@@ -1,0 +1,286 @@
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+
+import mmrot
+from mmrot.apis import (
+    in_memory,
+    with_amp,
+    with_backbone,
+    with_data_root,
+    with_drawing,
+    with_image_folder,
+    with_labelled_folder,
+    with_loader_defaults,
+    with_options,
+    with_tta,
+)
+from mmrot.errors import UserError
+
+PRETRAINING = [name for name in mmrot.list_configs() if not name.startswith('benchmarks/')]
+
+
+def shipped(name: str) -> Config:
+    return Config.fromfile(mmrot.config_path(name))
+
+
+def probe(name: str) -> Config:
+    return shipped(f'benchmarks/classification/{name}.py')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda cfg, folder: with_image_folder(cfg, folder),
+        lambda cfg, folder: in_memory(cfg),
+        lambda cfg, folder: with_amp(cfg),
+        lambda cfg, folder: with_loader_defaults(cfg),
+        lambda cfg, folder: with_options(cfg, {'model.angles': (0, 180)}),
+    ],
+    ids=['with_image_folder', 'in_memory', 'with_amp', 'with_loader_defaults', 'with_options'],
+)
+def test_change_leaves_the_original_config_untouched(change, photo_folder):
+    cfg = shipped('rotnet/nin4_digits.py')
+    changed = change(cfg, str(photo_folder))
+    assert changed.to_dict() != cfg.to_dict()
+    assert cfg.to_dict() == shipped('rotnet/nin4_digits.py').to_dict()
+    assert changed.filename == cfg.filename
+
+
+def test_with_data_root_moves_every_data_set():
+    cfg = with_data_root(shipped('rotnet_alexnet_in1k.py'), '/big/disk')
+    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    assert [cfg[loader].dataset.data_root for loader in loaders] == ['/big/disk'] * 3
+
+
+def test_with_data_root_moves_wrapped_data_sets_and_evaluators():
+    """As in mmdet's VOC 07+12 and COCO."""
+    inner = dict(type='VOC', data_root='data/VOC/', ann_file='a.txt')
+    concat = dict(type='ConcatDataset', datasets=[inner, dict(data_root='other')])
+    cfg = Config(
+        dict(
+            data_root='data/VOC/',
+            train_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=concat)),
+            val_evaluator=dict(type='Coco', ann_file='data/VOC/ann.json'),
+        )
+    )
+    cfg = with_data_root(cfg, '/X')
+    datasets = cfg.train_dataloader.dataset.dataset.datasets
+    assert [d.data_root for d in datasets] == ['/X/', 'other']
+    assert cfg.val_evaluator.ann_file == '/X/ann.json'
+
+
+def test_with_data_root_refuses_config_without_data_there():
+    cfg = Config(dict(data_root='a', train_dataloader=dict(dataset=dict(data_root='ab'))))
+    with pytest.raises(UserError, match='data_root=c: no data set of the config is located in a'):
+        with_data_root(cfg, 'c')
+
+
+@pytest.mark.parametrize('name', PRETRAINING)
+def test_with_image_folder_keeps_the_size_of_every_config(name, photo_folder):
+    cfg = with_image_folder(shipped(name), str(photo_folder))
+    size = 224 if 'in1k' in name or 'places' in name else 16 if 'digits' in name else 32
+    for field, count in (('train_dataloader', 22), ('val_dataloader', 2), ('test_dataloader', 2)):
+        dataset = DATASETS.build(cfg[field].dataset)
+        assert len(dataset) == count
+        assert dataset[0]['inputs'].shape == (3, size, size)
+        assert dataset[0]['inputs'].dtype == torch.uint8
+    assert cfg.data_preprocessor.to_rgb
+
+
+def test_with_image_folder_validates_on_a_second_folder(photo_folder):
+    cfg = shipped('rotnet/nin4_digits.py')
+    cfg = with_image_folder(cfg, str(photo_folder), str(photo_folder / 'holiday'))
+    assert cfg.train_dataloader.dataset.split == 'all'
+    assert cfg.val_dataloader.dataset.data_root.endswith('holiday')
+
+
+def test_with_image_folder_refuses_a_probe(photo_folder):
+    with pytest.raises(UserError, match='A probe needs labels'):
+        with_image_folder(probe('nin4_conv_cifar10'), str(photo_folder))
+
+
+def test_with_labelled_folder_sets_data_and_number_of_classes(labelled_folder):
+    cfg = with_labelled_folder(probe('nin4_conv_cifar10'), str(labelled_folder))
+    assert cfg.model.head.num_classes == 3
+    assert cfg.data_preprocessor.to_rgb
+    assert cfg.train_dataloader.dataset.data_prefix == 'train'
+    assert cfg.val_dataloader.dataset.data_prefix == 'test'
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert [dataset.get_data_info(i)['gt_label'] for i in range(12)] == [0] * 4 + [1] * 4 + [2] * 4
+    assert dataset[5]['inputs'].shape == (3, 32, 32)
+    sample = DATASETS.build(cfg.val_dataloader.dataset)[3]
+    assert sample['inputs'].float().mean() == pytest.approx(110, abs=5)  # 90 + 0..39
+
+
+def test_with_labelled_folder_keeps_the_wrapper_of_a_data_set(labelled_folder):
+    cfg = with_labelled_folder(probe('nin4_semi_supervised_cifar10'), str(labelled_folder))
+    subset = cfg.train_dataloader.dataset
+    assert (subset.type, subset.epoch_length) == ('mmrot.PerClassSubset', 50000)
+    assert subset.dataset.type == 'mmpretrain.CustomDataset'
+    subset.num_per_class = 2
+    assert DATASETS.build(subset).indices.tolist() == [0, 4, 8, 1, 5, 9]
+
+
+def test_with_labelled_folder_replaces_a_multi_label_head(labelled_folder):
+    head = with_labelled_folder(probe('alexnet_fc6_8_voc07'), str(labelled_folder)).model.head
+    assert (head.type, head.loss.use_sigmoid) == ('mmpretrain.LinearClsHead', False)
+
+
+@pytest.mark.parametrize(
+    ('folders', 'message'),
+    [
+        ((), 'has no train/'),
+        (('train/a',), 'has no test/'),
+        (('train/a', 'val/a', 'val/b'), r'the classes of train/ and val/ differ: b\.'),
+        (('train', 'test'), 'train has no class folders'),
+    ],
+    ids=['empty', 'no validation', 'other classes', 'no classes'],
+)
+def test_with_labelled_folder_refuses_incomplete_folders(folders, message, tmp_path):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(UserError, match=message):
+        with_labelled_folder(probe('nin4_conv_cifar10'), str(tmp_path))
+
+
+def test_with_backbone_sets_the_hook_of_a_shipped_config():
+    cfg = with_backbone(probe('nin4_conv_cifar10'), 'a, b.pth', trust=True)
+    (hook,) = [
+        hook
+        for hook in [*(cfg.get('custom_hooks') or []), *cfg.default_hooks.values()]
+        if hook['type'] == 'mmrot.LoadBackboneHook'
+    ]
+    assert (hook.checkpoint, hook.trust) == ('a, b.pth', True)
+
+
+@pytest.mark.parametrize('place', ['default_hooks', 'custom_hooks'])
+def test_with_backbone_finds_the_hook_in_both_places(place):
+    hook = dict(type='mmrot.LoadBackboneHook', checkpoint=None, rescale=64)
+    hooks = dict(load_backbone=hook) if place == 'default_hooks' else [dict(type='EMAHook'), hook]
+    cfg = with_backbone(Config({'default_hooks': {}, place: hooks}), 'a.pth')
+    found = cfg[place]['load_backbone' if place == 'default_hooks' else 1]
+    assert found == {**hook, 'checkpoint': 'a.pth', 'trust': False}
+
+
+def test_with_backbone_refuses_a_config_without_the_hook():
+    with pytest.raises(UserError, match='--backbone x: the config has no default_hooks'):
+        with_backbone(shipped('rotnet/nin4_digits.py'), 'x')
+
+
+def test_in_memory_wraps_data_and_batches_the_random_steps():
+    cfg = in_memory(shipped('rotnet/nin4_cifar10.py'))
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.type == 'mmrot.InMemoryImages'
+    assert (dataset.crop_size, dataset.padding, dataset.flip) == (32, 4, True)
+    kept = [step.type for step in dataset.dataset.pipeline]
+    assert kept == ['mmpretrain.ResizeEdge', 'mmpretrain.PackInputs']
+    assert not dataset.with_samples
+    assert cfg.val_dataloader.dataset.with_samples
+    assert cfg.train_dataloader.num_workers == 0
+
+
+@pytest.mark.parametrize(
+    ('steps', 'message'),
+    [
+        ([dict(type='mmpretrain.RandomResizedCrop', scale=32)], 'mmpretrain.RandomResizedCrop'),
+        ([dict(type='RandomFlip', prob=0.3)], 'RandomFlip'),
+        ([dict(type='RandomCrop', crop_size=8, padding_mode='edge')], 'RandomCrop'),
+        ([dict(type='RandomCrop', crop_size=8), dict(type='Resize', scale=4)], 'Resize'),
+        ([], 'has no pipeline'),
+    ],
+    ids=['resized crop', 'rare flip', 'other padding', 'step after a random one', 'none'],
+)
+def test_in_memory_refuses_other_random_steps(steps, message):
+    cfg = shipped('rotnet/nin4_cifar10.py')
+    cfg.train_dataloader.dataset.pipeline = steps
+    with pytest.raises(UserError, match=f'--in-memory: .*{message}'):
+        in_memory(cfg)
+
+
+@pytest.mark.parametrize(
+    ('device', 'wrapper'),
+    [
+        ('cpu', {'type': 'mmrot.BFloat16OptimWrapper'}),
+        ('cuda', {'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'}),
+    ],
+)
+def test_with_amp_depends_on_the_device(device, wrapper, monkeypatch):
+    monkeypatch.setattr('mmrot.apis.config_changes.get_device', lambda: device)
+    cfg = with_amp(Config({'optim_wrapper': {'type': 'OptimWrapper'}}))
+    assert cfg.optim_wrapper == wrapper
+
+
+def test_with_tta_wraps_model_and_pipeline():
+    cfg = Config(
+        dict(
+            model=dict(type='M'),
+            tta_model=dict(type='T'),
+            tta_pipeline=[1],
+            test_dataloader=dict(dataset=dict(pipeline=[2])),
+        )
+    )
+    cfg = with_tta(cfg)
+    assert cfg.model == dict(type='T', module=dict(type='M'))
+    assert cfg.test_dataloader.dataset.pipeline == [1]
+    with pytest.raises(UserError, match='--tta: the config has no tta_model'):
+        with_tta(Config({}))
+
+
+@pytest.mark.parametrize(
+    ('scope', 'expected'),
+    [
+        ('mmpretrain', {'enable': True, 'out_dir': 'out'}),
+        ('mmdet', {'draw': True, 'test_out_dir': 'out'}),
+        ('mmseg', {'draw': True}),
+    ],
+)
+def test_with_drawing_configures_the_hook_of_the_host(scope, expected):
+    hook = dict(visualization=dict(type='V'))
+    cfg = Config(dict(default_scope=scope, default_hooks=hook, visualizer=dict(type='W')))
+    cfg = with_drawing(cfg, out_dir='out', interval=3, wait_time=1.0)
+    common = {'type': 'V', 'show': False, 'interval': 3, 'wait_time': 1.0}
+    assert cfg.default_hooks.visualization == {**common, **expected}
+    assert cfg.visualizer.get('save_dir') == ('out' if scope == 'mmseg' else None)
+
+
+def test_with_drawing_refuses_a_config_without_the_hook():
+    with pytest.raises(UserError, match=r'the config has no default_hooks\.visualization'):
+        with_drawing(Config(dict(default_hooks={})), show=True)
+
+
+def test_with_loader_defaults_completes_only_mmpretrain():
+    loader = dict(dataset=dict(), num_workers=1)
+    cfg = with_loader_defaults(Config(dict(default_scope='mmdet', train_dataloader=loader)))
+    assert 'collate_fn' not in cfg.train_dataloader
+    cfg = with_loader_defaults(Config(dict(default_scope='mmpretrain', train_dataloader=loader)))
+    assert cfg.train_dataloader.collate_fn == dict(type='default_collate')
+    assert cfg.train_dataloader.persistent_workers
+    cfg = with_loader_defaults(cfg, pin_memory=False, persistent_workers=False)
+    assert not cfg.train_dataloader.pin_memory
+    assert not cfg.train_dataloader.persistent_workers
+
+
+def test_with_options_applies_validation_settings_to_testing(tmp_path):
+    path = Path(tmp_path, 'config.py')
+    path.write_text(
+        "val_dataloader = dict(dataset=dict(type='A'), batch_size=1)\n"
+        'test_dataloader = val_dataloader\n'
+        "val_evaluator = dict(type='M')\n"
+        "test_evaluator = dict(type='N')\n"
+    )
+    options = {'val_dataloader.batch_size': 5, 'val_evaluator.k': 2}
+    cfg = with_options(Config.fromfile(path), options)
+    assert cfg.val_dataloader.batch_size == cfg.test_dataloader.batch_size == 5
+    assert (cfg.val_evaluator.k, cfg.test_evaluator) == (2, dict(type='N'))
+    cfg = with_options(Config.fromfile(path), {**options, 'test_dataloader.batch_size': 7})
+    assert (cfg.val_dataloader.batch_size, cfg.test_dataloader.batch_size) == (5, 7)
+
+
+def test_with_options_turns_off_persistent_workers_without_workers():
+    loader = dict(dataset=dict(), num_workers=2, persistent_workers=True)
+    cfg = with_options(Config(dict(train_dataloader=loader)), {'train_dataloader.num_workers': 0})
+    assert cfg.train_dataloader.persistent_workers is False
