@@ -16,6 +16,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.10,<3.13',
+    entry_points={'console_scripts': ['mmrot = mmrot.cli:main']},
     packages=find_packages(include=['mmrot', 'mmrot.*']),
     # configs, tools and the index files are links to the top of the checkout;
     # a wheel holds copies of what they point to.

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, forget_jobs, write_photo
+from helpers import ROOT, forget_jobs, free_port, write_photo
 from mmengine.registry import DefaultScope
 from torch import nn
 
@@ -179,7 +179,7 @@ def run_tool(monkeypatch) -> Callable[..., None]:
 def run_benchmark() -> Callable[..., str]:
     """Run a command of tools/benchmarks/ with two processes, and give what it prints."""
 
-    def run(name: str, checkpoint: object, *args: object, port: int) -> str:
+    def run(name: str, checkpoint: object, *args: object, port: int | None = None) -> str:
         done = subprocess.run(
             [str(part) for part in (ROOT / 'tools/benchmarks' / name, checkpoint, 2, *args)],
             capture_output=True,
@@ -187,7 +187,7 @@ def run_benchmark() -> Callable[..., str]:
             env={
                 **os.environ,
                 'PYTHON': sys.executable,
-                'PORT': str(port),
+                'PORT': str(port or free_port()),
                 'PYTHONWARNINGS': 'ignore',
             },
         )

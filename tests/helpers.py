@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import socket
 import tempfile
 import traceback
 from collections import OrderedDict
@@ -30,6 +31,13 @@ def forget_jobs() -> None:
     visualizers = [Visualizer, *Visualizer.__subclasses__()]  # those of the hosts too
     for manager in (DefaultScope, MessageHub, MMLogger, *visualizers):
         manager._instance_dict.clear()
+
+
+def free_port() -> int:
+    """Ask the system for a free port."""
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return server.getsockname()[1]
 
 
 def write_photo(path: Path, rng: np.random.Generator, size: tuple[int, int] = (40, 48)) -> None:

@@ -1,10 +1,10 @@
-# Sourced by the other scripts: `die`, and PYTHON, the interpreter.
+# Sourced by the other scripts: the function `die`, and PYTHON, the interpreter.
 die() {
     echo "mmrot: error: $*" >&2
     exit 2
 }
 
-# The environment of `make` serves where none is active.
+# Outside any environment, use the one that `make` created.
 if [ -z "${PYTHON:-}" ]; then
     PYTHON=python
     venv=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.venv
@@ -12,4 +12,4 @@ if [ -z "${PYTHON:-}" ]; then
         PYTHON="$venv/bin/python"
     fi
 fi
-command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON: expected a Python interpreter"
+command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON is not a Python interpreter."

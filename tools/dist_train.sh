@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Train on the GPUs of one or several nodes:
-#   tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
+#   tools/dist_train.sh CONFIG GPUS [options of mmrot train]
 # Several nodes: NNODES, NODE_RANK, MASTER_ADDR, PORT. Interpreter: PYTHON.
 if [ $# -lt 2 ]; then
-    echo "usage: [NNODES=1 NODE_RANK=0 MASTER_ADDR=127.0.0.1 PORT=29500] $0 CONFIG GPUS [ARGS...]" >&2
+    echo "usage: [NNODES=1 NODE_RANK=0 MASTER_ADDR=127.0.0.1 PORT=29500] $0 CONFIG GPUS [OPTIONS...]" >&2
     exit 2
 fi
-exec "$(dirname "$0")/_launch.sh" dist train.py "$2" "$1" "${@:3}"
+. "$(dirname "$0")/_python.sh" && exec "$PYTHON" "$(dirname "$0")/train.py" "$1" --gpus "$2" "${@:3}"

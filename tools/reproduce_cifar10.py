@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # projects are not part of the installed package
 
-from mmrot.cli import one_line_errors  # noqa: E402
+from mmrot.cli.errors import report_errors  # noqa: E402
 from projects.cifar10_study import (  # noqa: E402
     FIGURES,
     Settings,
@@ -75,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    with one_line_errors():
+    with report_errors():
         args = build_parser().parse_args()
         classifiers = select(args.only, args.cells)
         if args.list:

@@ -1,5 +1,3 @@
-import copy
-
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from mmpretrain.datasets.transforms import RandomCrop
 from torch.utils.data import DataLoader
 
 import mmrot
-from mmrot.cli import use_memory
+from mmrot.apis import in_memory
 from mmrot.datasets import InMemoryImages
 from mmrot.datasets.in_memory_images import crop_and_flip, identity_collate
 from mmrot.results import read_records
@@ -205,16 +203,15 @@ def test_in_memory_images_reject_workers(tmp_path):
 )
 def test_in_memory_rejects_other_random_steps(step):
     cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_cifar10.py'))
-    use_memory(copy.deepcopy(cfg))
+    in_memory(cfg)
     cfg.train_dataloader.dataset.pipeline.insert(0, step)
-    name = step['type'].rpartition('.')[2]
-    with pytest.raises(ValueError, match=f'--in-memory: train_dataloader has the step {name}'):
-        use_memory(cfg)
+    with pytest.raises(ValueError, match=f'--in-memory: the step {step["type"]} of train_data'):
+        in_memory(cfg)
 
 
 def test_in_memory_command_rejects_other_random_steps(tmp_path, run_tool):
     with pytest.raises(
-        SystemExit, match='--in-memory: train_dataloader has the step RandomResized'
+        SystemExit, match=r'--in-memory: the step mmpretrain\.RandomResizedCrop of'
     ):
         run_tool(
             *('train', mmrot.config_path('rotnet/alexnet_in1k.py'), '--in-memory'),

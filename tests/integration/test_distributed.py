@@ -2,14 +2,13 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import ROOT, logged
+from helpers import ROOT, free_port, logged
 
 # Without batch norm and augmentation, the processes of a job together compute what one process
 # does, up to the rounding of sums.
@@ -64,11 +63,11 @@ def job(tmp_path):
     (tmp_path / 'record_losses.py').write_text(HOOK)
     env = {
         **os.environ,
-        'PYTHONPATH': str(tmp_path),
+        'PYTHONPATH': f'{tmp_path}:{ROOT}',
         'PYTHON': sys.executable,
         'PYTHONWARNINGS': 'ignore',
-        'PORT': free_port(),
-        'MASTER_PORT': free_port(),
+        'PORT': str(free_port()),
+        'MASTER_PORT': str(free_port()),
     }
 
     def write(batch_size: int) -> Path:
@@ -77,12 +76,6 @@ def job(tmp_path):
         return path
 
     return write, env
-
-
-def free_port() -> str:
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return str(server.getsockname()[1])
 
 
 def rank_losses(work_dir: Path, ranks: int) -> list[float]:
@@ -106,7 +99,7 @@ def test_two_processes_train_and_test_like_one(job, tmp_path):
     run = launch(ROOT / 'tools/dist_train.sh', write(4), 2, '--work-dir', two, env=env)
     assert run.returncode == 0, run.stderr
     if not torch.cuda.is_available():
-        assert 'No GPU here: 2 process(es) run on the CPU, with gloo.' in run.stderr
+        assert 'No GPU found: 2 processes run on the CPU with gloo.' in run.stderr
     single = rank_losses(one, 1)
     assert len(single) == 8
     assert single[0] != pytest.approx(single[-1], abs=1e-6)
@@ -160,7 +153,7 @@ def test_user_error_ends_all_ranks(job, tmp_path):
     assert run.returncode == 1
     no_gpu, *lines = run.stderr.splitlines()
     if not torch.cuda.is_available():
-        assert no_gpu.startswith('No GPU here')
+        assert no_gpu.startswith('No GPU found')
     assert 'angle 0 is repeated' in lines[0]
     # at most one from each rank, and the launcher's
     assert len(lines) <= 3
@@ -192,17 +185,12 @@ def test_slurm_job_on_cpu_trains(job, tmp_path):
 @pytest.mark.parametrize(
     ('script', 'arguments', 'environment', 'message'),
     [
-        ('dist_train.sh', ['c.py', 'eight'], {}, 'GPUS=eight: expected a whole number, 1 or more'),
-        ('dist_train.sh', ['c.py', '0'], {}, 'GPUS=0: expected a whole number, 1 or more'),
-        ('dist_test.sh', ['c.py', 'c.pth', '-1'], {}, 'GPUS=-1: expected a whole number'),
-        ('dist_train.sh', ['c.py', '1'], {'NNODES': 'x'}, 'NNODES=x: expected a whole number'),
-        ('dist_train.sh', ['c.py', '1'], {'PORT': '99999'}, 'a whole number, 1 to 65535'),
-        ('dist_train.sh', ['c.py', '1'], {'PYTHON': 'nopython'}, 'PYTHON=nopython: expected'),
+        ('dist_train.sh', ['c.py', '1'], {'PYTHON': 'nopython'}, 'PYTHON=nopython is not'),
         ('dist_train.sh', ['c.py'], {}, 'usage: '),
         ('dist_test.sh', ['c.py', 'c.pth'], {}, 'usage: '),
         ('slurm_train.sh', ['p', 'j', 'c.py'], {}, 'usage: '),
         ('slurm_test.sh', ['p', 'j', 'c.py'], {}, 'usage: '),
-        ('slurm_train.sh', ['p', 'j', 'c', 'w'], {'GPUS': 'x'}, 'GPUS=x: expected a whole number'),
+        ('slurm_train.sh', ['p', 'j', 'c', 'w'], {'GPUS': 'x'}, 'GPUS=x is not an integer'),
     ],
 )
 def test_launcher_with_bad_arguments_prints_one_line(script, arguments, environment, message):
@@ -211,31 +199,3 @@ def test_launcher_with_bad_arguments_prints_one_line(script, arguments, environm
     assert run.returncode == 2
     assert message in run.stderr
     assert len(run.stderr.splitlines()) == 1
-
-
-def test_launcher_with_more_processes_than_gpus_fails(tmp_path):
-    """A fake interpreter counts 2 GPUs."""
-    python = tmp_path / 'python'
-    python.write_text('#!/usr/bin/env bash\necho 2\n')
-    python.chmod(0o755)
-    env = {**os.environ, 'PYTHON': str(python)}
-    run = launch(ROOT / 'tools/dist_train.sh', 'c.py', 8, env=env)
-    assert run.returncode == 2
-    assert run.stderr == 'mmrot: error: GPUS=8: this machine has 2\n'
-    # several nodes, and torchrun as the launcher
-    python.write_text('#!/usr/bin/env bash\n[ "$1" = -c ] && echo 2 || echo "$*"\n')
-    env.update(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', PORT='1234')
-    run = launch(ROOT / 'tools/dist_train.sh', 'c.py', 2, '--amp', env=env)
-    assert run.stdout.split() == [
-        str(ROOT / 'tools/_torchrun.py'),
-        '--nnodes=2',
-        '--node_rank=1',
-        '--nproc_per_node=2',
-        '--master_addr=10.0.0.1',
-        '--master_port=1234',
-        str(ROOT / 'tools/train.py'),
-        'c.py',
-        '--amp',
-        '--launcher',
-        'pytorch',
-    ]

@@ -25,6 +25,19 @@ assert lazy.model.backbone.type == 'mmrot.NIN'
 print(*mmrot.list_configs())
 """
 
+# Every command says what it does, and one trains with a config from the wheel.
+COMMANDS = """
+from contextlib import suppress
+from mmrot.cli import COMMANDS, main
+
+for command in COMMANDS:
+    with suppress(SystemExit):
+        main([command, '--help'])
+main(['train', 'rotnet/nin4_digits.py', '--no-validate', '--cfg-options', 'log_level=ERROR',
+      'train_cfg.max_epochs=1', 'train_dataloader.dataset.indices=4',
+      'train_dataloader.batch_size=4', 'model.backbone.width=12', 'model.head.in_channels=12'])
+"""
+
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory) -> Path:
@@ -53,31 +66,52 @@ def test_contents(wheel):
     assert not [name for name in names if name.startswith('tests') or '__pycache__' in name]
 
 
-def test_works_outside_the_checkout(wheel, tmp_path):
-    site = tmp_path / 'site'
+@pytest.fixture(scope='module')
+def installed(wheel, tmp_path_factory) -> Path:
+    """Install the wheel into a folder of its own."""
+    site = tmp_path_factory.mktemp('site')
     pip = [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--target']
     subprocess.run([*pip, site, wheel], check=True, capture_output=True)
+    return site
+
+
+def run_outside(installed: Path, cwd: Path, *command: object) -> str:
+    """Run Python outside the checkout with the installed wheel, and return its output."""
+    run = subprocess.run(
+        [sys.executable, '-W', 'ignore', *map(str, command)],
+        cwd=cwd,
+        env={'PYTHONPATH': str(installed), 'PATH': '/usr/bin:/bin', 'OMP_NUM_THREADS': '1'},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_configs_resolve_outside_the_checkout(installed, tmp_path):
     (tmp_path / 'text_style.py').write_text("_base_ = 'mmrot::rotnet/alexnet_in1k.py'\n")
     (tmp_path / 'python_style.py').write_text(
         'from mmengine.config import read_base\n'
         'with read_base():\n'
         '    from mmrot.configs._base_.models.rotnet_nin import *\n'
     )
-    run = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', OUTSIDE, site],
-        cwd=tmp_path,
-        env={'PYTHONPATH': str(site), 'PATH': '/usr/bin:/bin'},
-        capture_output=True,
-        text=True,
+    assert run_outside(installed, tmp_path, '-c', OUTSIDE, installed).split() == (
+        mmrot.list_configs()
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == mmrot.list_configs()
-    help_text = subprocess.run(
-        [sys.executable, '-W', 'ignore', site / 'mmrot/.mim/tools/train.py', '--help'],
-        cwd=tmp_path,
-        env={'PYTHONPATH': str(site), 'PATH': '/usr/bin:/bin'},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert '--image-folder' in help_text
+
+
+def test_console_script_runs_outside_the_checkout(installed, tmp_path):
+    assert run_outside(installed, tmp_path, installed / 'bin/mmrot', 'list').split() == (
+        mmrot.list_configs()
+    )
+
+
+def test_commands_run_outside_the_checkout(installed, tmp_path):
+    printed = run_outside(installed, tmp_path, '-c', COMMANDS)
+    assert printed.count('usage: mmrot ') == 10
+    assert (tmp_path / 'work_dirs/nin4_digits/epoch_1.pth').is_file()
+
+
+def test_tools_run_outside_the_checkout(installed, tmp_path):
+    tool = installed / 'mmrot/.mim/tools/train.py'
+    assert '--image-folder' in run_outside(installed, tmp_path, tool, '--help')

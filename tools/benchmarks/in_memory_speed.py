@@ -8,7 +8,6 @@ its rounds. Prints images per second and the ratio.
 """
 
 import argparse
-import copy
 import time
 
 import numpy as np
@@ -20,7 +19,8 @@ from rich.progress import track
 from torch.utils.data import DataLoader
 
 import mmrot
-from mmrot.cli import one_line_errors, use_image_folder, use_memory
+from mmrot.apis import in_memory, with_image_folder
+from mmrot.cli.errors import report_errors
 from mmrot.engine.runner import Runner
 
 
@@ -32,21 +32,19 @@ def main() -> None:
     parser.add_argument('--images', type=int, help='only so many of them')
     parser.add_argument('--workers', type=int, help="of the pipeline (default the config's)")
     parser.add_argument('--rounds', type=int, default=5, help='timed epochs of each')
-    with one_line_errors():
+    with report_errors():
         args = parser.parse_args()
         cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_cifar10.py'))
-        use_image_folder(cfg, args.folder)
+        cfg = with_image_folder(cfg, args.folder)
         if args.images:
             cfg.train_dataloader.dataset.indices = args.images
         if args.workers is not None:
             cfg.train_dataloader.update(
                 num_workers=args.workers, persistent_workers=args.workers > 0
             )
-        in_memory = copy.deepcopy(cfg)
-        use_memory(in_memory)
         loaders = {
             'pipeline': Runner.build_dataloader(cfg.train_dataloader, seed=0),
-            'in memory': Runner.build_dataloader(in_memory.train_dataloader, seed=0),
+            'in memory': Runner.build_dataloader(in_memory(cfg).train_dataloader, seed=0),
         }
         measure(cfg, loaders, args.rounds)
 

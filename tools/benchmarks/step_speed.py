@@ -18,7 +18,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import MODELS
 from rich.progress import track
 
-from mmrot.cli import one_line_errors
+from mmrot.cli.errors import report_errors
 
 VARIANTS = {
     'contiguous float32': dict(),
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=224, help='of an image (default 224)')
     parser.add_argument('--rounds', type=int, default=3, help='timed steps of each variant')
     parser.add_argument('--no-compile', action='store_true', help='leave the compiled one out')
-    with one_line_errors():
+    with report_errors():
         args = parser.parse_args()
         cfg = Config.fromfile(args.config)
         names = [n for n in VARIANTS if not (args.no_compile and 'compiled' in VARIANTS[n])]

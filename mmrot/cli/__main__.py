@@ -1,0 +1,3 @@
+from mmrot.cli import main
+
+main()

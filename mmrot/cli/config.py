@@ -1,0 +1,144 @@
+"""From arguments to a checked config and its runner."""
+
+import argparse
+import inspect
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner as MMEngineRunner
+
+from mmrot.apis import (
+    config_path,
+    in_memory,
+    list_configs,
+    with_backbone,
+    with_data_root,
+    with_image_folder,
+    with_labelled_folder,
+    with_loader_defaults,
+    with_options,
+)
+from mmrot.engine.runner import Runner
+from mmrot.errors import UserError
+
+# Fields that mmengine reads: the Runner's arguments, and some from the config itself.
+RUNNER_FIELDS = (set(inspect.signature(MMEngineRunner.__init__).parameters) - {'self', 'cfg'}) | {
+    'activation_checkpointing',
+    'auto_scale_lr',
+    'compile',
+    'custom_imports',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'runner_type',
+    'sync_bn',
+}
+# Read by `mmrot test`. Not in RUNNER_FIELDS: test_pipeline would pass for a misspelling.
+_TTA_FIELDS = {'tta_model', 'tta_pipeline'}
+# Keys of the fields that no class checks.
+_KEYS = {
+    'auto_scale_lr': {'enable', 'base_batch_size'},
+    'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
+}
+
+
+def find_config(name: str) -> str:
+    """Return the path of a config file.
+
+    Args:
+        name: Path of a file, or the name of one of mmrot's configs with or without
+            ``mmrot::``.
+
+    Raises:
+        UserError: If there is neither.
+    """
+    shipped = name.removeprefix('mmrot::')
+    if Path(name).is_file():
+        return name
+    if shipped in list_configs():
+        return config_path(shipped)
+    close = get_close_matches(shipped, list_configs(), n=3)
+    raise UserError(
+        f'{name} is neither a file nor one of the configs in `mmrot list`.'
+        + (f' Did you mean {" or ".join(close)}?' if close else '')
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read a config and apply the options that all commands share.
+
+    Args:
+        args: Arguments of :func:`mmrot.cli.parser.job_parser`.
+
+    Raises:
+        UserError: If there is no such config, or an option does not fit it.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(find_config(args.config))
+    options = dict(args.cfg_options or {})
+    check_fields(cfg, options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    if 'data_root' in options:
+        cfg = with_data_root(cfg, options['data_root'])
+    if args.image_folder is not None:
+        cfg = with_image_folder(cfg, *args.image_folder)
+    if args.labelled_folder is not None:
+        cfg = with_labelled_folder(cfg, args.labelled_folder)
+    if args.in_memory:
+        cfg = in_memory(cfg)
+    if args.backbone is not None:
+        cfg = with_backbone(cfg, args.backbone, args.trust)
+    cfg = with_loader_defaults(
+        cfg, not args.no_pin_memory, not getattr(args, 'no_persistent_workers', False)
+    )
+    return with_options(cfg, options)
+
+
+def check_fields(cfg: Config, options: dict) -> None:
+    """Check for fields and options that mmengine would silently ignore.
+
+    A field of the config whose name is close to one of the Runner's is taken for a
+    misspelling; other names are the config's own variables. An option must name a
+    field of the Runner, or ``data_root``: other variables were copied into such
+    fields when the config was read. The classes of the fields check deeper keys.
+
+    Args:
+        cfg: Config as read from its file.
+        options: Values of ``--cfg-options`` by dotted keys.
+
+    Raises:
+        UserError: If a name is unknown; contains the closest ones.
+    """
+    for field in cfg:
+        if not field.startswith(tuple(RUNNER_FIELDS)):
+            close = get_close_matches(field, RUNNER_FIELDS, n=1, cutoff=0.85)
+            if close:
+                raise UserError(f"Unknown config field '{field}'. Did you mean '{close[0]}'?")
+    known = RUNNER_FIELDS | ({'data_root', *_TTA_FIELDS} & set(cfg))
+    for key in options:
+        field, _, rest = key.partition('.')
+        if field not in known:
+            close = get_close_matches(field, known, n=3, cutoff=0.5)
+            raise UserError(
+                f"--cfg-options {key}: '{field}' "
+                + ('is only a variable of the config' if field in cfg else 'is not a field')
+                + f'; expected {", ".join(close or sorted(known & set(cfg)))}.'
+            )
+        part = rest.partition('.')[0]
+        if part and part not in _KEYS.get(field, {part}):
+            raise UserError(
+                f'--cfg-options {key}: expected one of {", ".join(sorted(_KEYS[field]))} in '
+                f'{field}.'
+            )
+
+
+def build_runner(cfg: Config) -> MMEngineRunner:
+    """Build the runner that a config names, mmrot's by default."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -1,0 +1,78 @@
+"""Print the installed versions and devices, and how to mend what does not work."""
+
+import argparse
+import platform
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+import mmrot
+
+# Module: (whether the core needs it, what it is for, how to install it).
+_OPS = (
+    'MMCV_WITH_OPS=1 pip install --no-cache-dir --no-build-isolation --no-deps --force-reinstall '
+    'onedl-mmcv (needs a C++ compiler)'
+)
+_MODULES = {
+    'torch': (True, 'everything', 'pip install torch'),
+    'torchvision': (True, 'everything', 'pip install torchvision, the version for your torch'),
+    'cv2': (True, 'reading images', 'pip install --force-reinstall opencv-python-headless'),
+    'mmengine': (True, 'everything', 'pip install onedl-mmengine'),
+    'mmcv': (True, 'everything', 'pip install onedl-mmcv'),
+    'mmpretrain': (True, 'pretraining, classification', 'pip install onedl-mmpretrain'),
+    'mmrot.models': (True, 'everything', 'pip install --force-reinstall mmrot'),
+    'mmcv._ext': (False, 'detection, segmentation', _OPS),
+    'mmdet': (False, 'detection', 'pip install onedl-mmdetection'),
+    'mmseg': (False, 'segmentation', 'pip install onedl-mmsegmentation'),
+}
+
+
+def check(name: str) -> str:
+    """Import a module and return the error, or an empty string.
+
+    Any exception counts: broken installations raise more than ImportError, such as
+    the version checks of the mm packages or a missing shared library.
+
+    Args:
+        name: Name of the module.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            import_module(name)
+    except Exception as error:
+        return f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
+    return ''
+
+
+def _devices() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return f'no GPU; CPU with {torch.get_num_threads()} threads'
+    return ', '.join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run ``mmrot doctor``; exits with status 1 if the core does not work."""
+    argparse.ArgumentParser(prog='mmrot doctor', description=__doc__).parse_args(argv)
+    print(f'mmrot {mmrot.__version__} in {Path(mmrot.__file__).parent}')
+    print(f'Python {platform.python_version()} in {sys.prefix}, {platform.platform()}')
+    distributions = packages_distributions()
+    errors = {name: check(name) for name in _MODULES}
+    for name, (_, purpose, remedy) in _MODULES.items():
+        if errors[name]:
+            print(f'{name:13} does not import (needed for {purpose}): {errors[name]}')
+            print(f'{"":13} → {remedy}')
+        else:
+            found = dict.fromkeys(distributions.get(name, []))
+            installed = ', '.join(f'{dist} {version(dist)}' for dist in found)
+            print(f'{name:13} {installed or "ok"}')
+    if not errors['torch']:
+        print(f'{"devices":13} {_devices()}')
+    broken = [name for name, (core, *_) in _MODULES.items() if core and errors[name]]
+    print(f'The core does not work: {", ".join(broken)}.' if broken else 'The core works.')
+    sys.exit(bool(broken))

@@ -1,0 +1,70 @@
+"""Train a model of mmrot, mmpretrain, mmdet or mmseg from a config."""
+
+import argparse
+from collections.abc import Sequence
+
+from mmrot.apis import with_amp
+from mmrot.errors import UserError
+from mmrot.weights.checkpoint import mmengine_loads_with
+
+from .config import build_runner, load_config
+from .errors import report_errors
+from .launch import launch
+from .parser import gpus_option, job_parser
+
+
+def train_options() -> argparse.ArgumentParser:
+    """Return a parent parser with the options of training."""
+    parser = argparse.ArgumentParser(add_help=False, parents=[gpus_option()])
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='FILE',
+        help='resume from this checkpoint, or without a value from the latest one in the work dir',
+    )
+    parser.add_argument('--no-validate', action='store_true', help='do not validate')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate by the ratio of the actual to the config's total batch size",
+    )
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='turn off persistent_workers in the dataloaders',
+    )
+    return parser
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train as the arguments ask.
+
+    Args:
+        args: Arguments of a parser with :func:`train_options`.
+
+    Raises:
+        UserError: If an option does not fit the config.
+    """
+    cfg = load_config(args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        cfg = with_amp(cfg)
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size.')
+        cfg.auto_scale_lr.enable = True
+    with mmengine_loads_with(args.trust):
+        build_runner(cfg).train()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run ``mmrot train``."""
+    args = job_parser('train', __doc__, train_options()).parse_args(argv)
+    with report_errors():
+        if not launch(args, 'train', argv):
+            train(args)

@@ -1,0 +1,110 @@
+import argparse
+
+import pytest
+from mmengine.config import Config
+
+import mmrot
+from mmrot.cli.config import check_fields, find_config, load_config
+from mmrot.cli.parser import job_parser
+from mmrot.errors import UserError
+
+DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    return job_parser('test', 'test').parse_args(list(arguments))
+
+
+def test_load_config_applies_options():
+    cfg = load_config(parse(DIGITS, '--cfg-options', 'model.angles=0,180', 'log_level=ERROR'))
+    assert cfg.model.angles == [0, 180]
+    assert cfg.log_level == 'ERROR'
+
+
+def test_work_dir_defaults_to_the_name_of_the_config():
+    assert load_config(parse(DIGITS)).work_dir == 'work_dirs/nin4_digits'
+    assert load_config(parse(DIGITS, '--work-dir', 'other')).work_dir == 'other'
+
+
+def test_data_root_option_reaches_every_data_set():
+    options = ['--cfg-options', 'data_root=/big/disk']
+    cfg = load_config(parse('rotnet_alexnet_in1k.py', *options))
+    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    assert [cfg[loader].dataset.data_root for loader in loaders] == ['/big/disk'] * 3
+
+
+def test_load_config_completes_dataloaders():
+    cfg = load_config(parse('rotnet_alexnet_in1k.py'))
+    assert cfg.train_dataloader.persistent_workers is True
+    assert load_config(parse(DIGITS)).train_dataloader.persistent_workers is False  # no workers
+
+
+@pytest.mark.parametrize('name', ['rotnet/nin4_digits.py', 'mmrot::rotnet/nin4_digits.py', DIGITS])
+def test_find_config_accepts_files_and_names(name):
+    assert find_config(name) == DIGITS
+
+
+def test_find_config_prefers_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'rotnet').mkdir()
+    (tmp_path / 'rotnet/nin4_digits.py').write_text('')
+    assert find_config('rotnet/nin4_digits.py') == 'rotnet/nin4_digits.py'
+
+
+def test_find_config_suggests_close_names():
+    with pytest.raises(UserError, match=r'Did you mean rotnet/nin4_digits\.py'):
+        find_config('rotnet/nin4_digit.py')
+    with pytest.raises(UserError, match=r'/none\.py is neither a file nor one of .*`\.$'):
+        find_config('/none.py')
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ('optim_wraper.optimizer.lr=1', "'optim_wraper' is not a field; expected optim_wrapper"),
+        ('train_datloader.batch_size=1', "'train_datloader' is not a field; expected train_datal"),
+        ('zzz=1', "'zzz' is not a field; expected auto_scale_lr"),
+        ('train_pipeline.0.scale=7', "'train_pipeline' is only a variable of the config"),
+        ('data_root=x', "'data_root' is not a field"),  # the digits have none
+        ('env_cfg.cudnn_benchmrk=1', 'expected one of cudnn_benchmark, dist_cfg.* in env_cfg'),
+        ('auto_scale_lr.enabled=1', 'expected one of base_batch_size, enable in auto_scale_lr'),
+    ],
+)
+def test_misspelt_option_names_the_closest_fields(option, message):
+    with pytest.raises(UserError, match=message):
+        load_config(parse(DIGITS, '--cfg-options', option))
+
+
+@pytest.mark.parametrize(
+    ('field', 'meant'),
+    [
+        ('optim_wraper', 'optim_wrapper'),
+        ('load_form', 'load_from'),
+        ('train_config', 'train_cfg'),
+    ],
+)
+def test_misspelt_field_of_a_config_names_the_closest(field, meant):
+    with pytest.raises(UserError, match=f"config field '{field}'. Did you mean '{meant}'"):
+        check_fields(Config({field: 1}), {})
+
+
+def test_check_fields_accepts_variables_of_a_config():
+    check_fields(Config(dict(data_root='a', train_pipeline=[], img_norm_cfg={}, models={})), {})
+
+
+def test_options_keep_spaces_of_paths_and_nested_lists():
+    options = parse('x.py', '--cfg-options', 'data_root=/my data/set 1', 'a.b=[(1, 2), 3]')
+    assert options.cfg_options == {'data_root': '/my data/set 1', 'a.b': [(1, 2), 3]}
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--image-folder', 'a', 'b', 'c'], 'argument --image-folder: expected one or two values'),
+        (['--cfg-options', 'nonsense'], "'nonsense' is not of the form key=value"),
+    ],
+)
+def test_parser_refuses_malformed_values(arguments, message, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        parse('x.py', *arguments)
+    assert message in capsys.readouterr().err

@@ -1,0 +1,73 @@
+import pytest
+
+from mmrot.cli.errors import report_errors
+from mmrot.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _no_traceback(monkeypatch):
+    monkeypatch.delenv('MMROT_TRACEBACK', raising=False)
+
+
+def fail(error: Exception) -> None:
+    with report_errors():
+        raise error
+
+
+def end(status: int) -> None:
+    raise SystemExit(f'ended with {status}')
+
+
+@pytest.mark.parametrize(
+    ('error', 'line'),
+    [
+        (UserError('first\n  second'), 'mmrot: error: first second'),
+        (
+            FileNotFoundError(2, 'No such file', 'a.pth'),
+            "mmrot: error: [Errno 2] No such file: 'a",
+        ),
+    ],
+)
+def test_error_of_the_user_is_one_line(error, line):
+    with pytest.raises(SystemExit) as exit_info:
+        fail(error)
+    assert exit_info.value.code.startswith(line)
+
+
+def test_long_error_is_shortened():
+    with pytest.raises(SystemExit) as exit_info:
+        fail(UserError('key ' * 1000))
+    assert len(exit_info.value.code) < 650
+    assert exit_info.value.code.endswith('key ...')
+
+
+@pytest.mark.parametrize('error', [ValueError('a bug'), TypeError('a bug')])
+def test_bug_keeps_its_traceback(error):
+    with pytest.raises(type(error), match='a bug'):
+        fail(error)
+
+
+def test_traceback_of_a_user_error_on_request(monkeypatch):
+    monkeypatch.setenv('MMROT_TRACEBACK', '1')
+    with pytest.raises(UserError, match='bad value'):
+        fail(UserError('bad value'))
+
+
+@pytest.mark.parametrize(
+    ('error', 'printed'),
+    [(UserError('bad value'), 'mmrot: error: bad value\n'), (KeyError('a bug'), 'Traceback')],
+)
+def test_failing_rank_on_gloo_exits_at_once(error, printed, monkeypatch, capsys):
+    monkeypatch.setattr('mmrot.cli.errors.uses_gloo', lambda: True)
+    monkeypatch.setattr('mmrot.cli.errors.end_process', end)
+    with pytest.raises(SystemExit, match='ended with 1'):
+        fail(error)
+    assert capsys.readouterr().err.startswith(printed)
+
+
+def test_successful_job_leaves_its_process_group(monkeypatch):
+    left = []
+    monkeypatch.setattr('mmrot.cli.errors.leave_process_group', lambda: left.append(True))
+    with report_errors():
+        assert not left
+    assert left
