@@ -13,7 +13,6 @@ from mmrot.weights.convert import (
     convert_fully_convolutional,
     convert_import,
     convert_rescale,
-    naming,
 )
 from mmrot.weights.export import STYLES
 from mmrot.weights.foreign import FORMATS
@@ -82,5 +81,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run ``mmrot convert``."""
     options = vars(_build_parser().parse_args(argv))
     del options['command']
-    with report_errors(), naming(options['source']):
+    with report_errors():
         print(options.pop('run')(**options))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmrot.visualization import draw_side_by_side
-from mmrot.weights.checkpoint import mmengine_loads_with
+from mmrot.weights.checkpoint import safe_checkpoint_loading
 
 from .config import build_runner, load_config
 from .errors import report_errors
@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         cfg.resume = False
         cfg.visualizer.vis_backends = []  # they would save every panel as well
         runner = build_runner(cfg)
-        with mmengine_loads_with(args.trust):
-            runner.load_to_test()
+        with safe_checkpoint_loading(args.trust):
+            runner.load_for_testing()
         pictures = draw_side_by_side(
             runner.model,
             runner.test_dataloader.dataset,

@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
 from mmrot.apis import with_drawing, with_tta
-from mmrot.weights.checkpoint import mmengine_loads_with
+from mmrot.weights.checkpoint import safe_checkpoint_loading
 
 from .config import build_runner, load_config
 from .errors import report_errors
@@ -29,7 +29,7 @@ def _test(args: argparse.Namespace) -> None:
     runner = build_runner(cfg)
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
-    with mmengine_loads_with(args.trust):
+    with safe_checkpoint_loading(args.trust):
         metrics = runner.test()
     if args.out and args.out_item == 'metrics' and is_main_process():
         mmengine.dump(metrics, args.out)

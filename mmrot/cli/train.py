@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mmrot.apis import with_amp
 from mmrot.errors import UserError
-from mmrot.weights.checkpoint import mmengine_loads_with
+from mmrot.weights.checkpoint import safe_checkpoint_loading
 
 from .config import build_runner, load_config
 from .errors import report_errors
@@ -58,7 +58,7 @@ def train(args: argparse.Namespace) -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size.')
         cfg.auto_scale_lr.enable = True
-    with mmengine_loads_with(args.trust):
+    with safe_checkpoint_loading(args.trust):
         build_runner(cfg).train()
 
 

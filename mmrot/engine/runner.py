@@ -118,12 +118,6 @@ class Runner(MMEngineRunner):
         self._testing = True
         self.load_or_resume()
 
-    load_to_test = load_for_testing  # until the tools use the new name
-
-    @property
-    def ready(self) -> bool:  # until the tools do without it
-        return self._config_dumped
-
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """Call the hooks, and write the config after the first training iteration."""
         super().call_hook(fn_name, **kwargs)

@@ -112,6 +112,3 @@ def safe_checkpoint_loading(trust: bool = False) -> Iterator[None]:
         yield
     finally:
         CheckpointLoader._schemes = before
-
-
-mmengine_loads_with = safe_checkpoint_loading  # until the tools use the new name

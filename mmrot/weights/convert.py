@@ -33,8 +33,6 @@ from .network import build_network, network_config
 from .rescale import rescale
 from .state_dict import split_backbone, state_dict_of
 
-naming = prefix_errors  # until the tools do without it
-
 # State dict to write, keys that were left out, and a description of the conversion.
 Converted = tuple[dict[str, Tensor], Iterable[str], str]
 
