@@ -69,7 +69,9 @@ def load_checkpoint(
             else:
                 content = torch.load(path, **options)
         content = real_objects(content)
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and (remote or error.filename):
+            raise  # the others are of truncated archives
         # torch's own message is mostly advice to load without restrictions
         reason = str(error.__context__ or error).partition('. ')[0].rstrip('.')[:200]
         if isinstance(error, pickle.UnpicklingError):
