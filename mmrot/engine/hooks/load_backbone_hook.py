@@ -57,7 +57,7 @@ class LoadBackboneHook(Hook):
     ) -> None:
         self.checkpoint = checkpoint
         self.trust = trust
-        self.extra_modules = extra_modules or elsewhere or {}
+        self.extra_modules = {**(extra_modules or {}), **(elsewhere or {})}
         self.absorb_bn = absorb_bn
         self.rescale = rescale
         self.origin: dict[str, str | None] | None = None
