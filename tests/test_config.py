@@ -1,7 +1,9 @@
+import ast
 import subprocess
 import sys
 
 import pytest
+from helpers import ROOT, inheriting
 from mmengine.config import Config
 
 import mmrot
@@ -18,10 +20,9 @@ model.update(angles=(0, 180))
 """
 
 
-def test_list_configs():
+def test_list_configs_names_experiments_without_fragments():
     names = mmrot.list_configs()
     assert 'rotnet/alexnet_in1k.py' in names
-    assert 'rotnet_alexnet_in1k.py' in names
     assert not [name for name in names if '_base_' in name]
     assert [name for name in names if '/' not in name] == ['rotnet_alexnet_in1k.py']
 
@@ -32,32 +33,43 @@ def without_scopes(value):
     return [without_scopes(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def test_every_config_can_be_inherited(tmp_path):
-    """By a file elsewhere; what is inherited is the same but for its scope."""
-    path = tmp_path / 'own.py'
-    for name in mmrot.list_configs():
-        if '/' in name:
-            path.write_text(f"_base_ = 'mmrot::{name}'\n")
-            theirs, ours = Config.fromfile(path), Config.fromfile(mmrot.config_path(name))
-            assert without_scopes(theirs.model) == without_scopes(ours.model), name
+@pytest.mark.parametrize('name', [name for name in mmrot.list_configs() if '/' in name])
+def test_inherited_config_differs_only_in_scope(name):
+    theirs, ours = Config.fromfile(inheriting(name)), Config.fromfile(mmrot.config_path(name))
+    assert without_scopes(theirs.to_dict()) == without_scopes(ours.to_dict())
 
 
-def test_config_path():
+@pytest.mark.parametrize(
+    'path', sorted((ROOT / 'configs/_base_').rglob('*.py')), ids=lambda path: path.stem
+)
+def test_fragment_has_no_base_and_no_import(path):
+    statements = ast.parse(path.read_text()).body[1:]  # after the docstring
+    assert all(isinstance(statement, ast.Assign) for statement in statements)
+    assert '_base_' not in {target.id for s in statements for target in s.targets}
+
+
+def test_config_path_finds_experiments_and_fragments():
     path = mmrot.config_path('rotnet/alexnet_in1k.py')
     assert Config.fromfile(path).model.backbone.type == 'mmrot.AlexNet'
     assert Config.fromfile(mmrot.config_path('_base_/models/rotnet_nin.py')).model.head
 
 
-def test_missing_config_names_the_closest():
-    with pytest.raises(FileNotFoundError, match=r'alexnet_in1.*rotnet/alexnet_in1k.py'):
-        mmrot.config_path('rotnet/alexnet_in1.py')
-    for elsewhere in (__file__, '../version.py'):
-        with pytest.raises(FileNotFoundError, match='mmrot has no config'):
-            mmrot.config_path(elsewhere)
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('rotnet/alexnet_in1.py', r'alexnet_in1.*rotnet/alexnet_in1k.py'),
+        (__file__, 'mmrot has no config'),
+        ('../version.py', 'mmrot has no config'),
+    ],
+    ids=['misspelt', 'absolute', 'outside'],
+)
+def test_config_path_of_a_missing_config_raises(name, message):
+    with pytest.raises(FileNotFoundError, match=message):
+        mmrot.config_path(name)
 
 
 @pytest.mark.parametrize('name', ['rotnet/nin4_cifar10.py', '_base_/models/rotnet_nin.py'])
-def test_inherited_from_elsewhere(tmp_path, name):
+def test_inheriting_config_overrides_settings(tmp_path, name):
     path = tmp_path / 'own.py'
     path.write_text(OWN.format(name=name))
     cfg = Config.fromfile(path)
@@ -67,7 +79,7 @@ def test_inherited_from_elsewhere(tmp_path, name):
 @pytest.mark.parametrize(
     ('model', 'backbone'), [('rotnet_nin', 'mmrot.NIN'), ('rotnet_alexnet', 'mmrot.AlexNet')]
 )
-def test_inherited_in_python_style(tmp_path, model, backbone):
+def test_python_style_config_imports_a_fragment(tmp_path, model, backbone):
     path = tmp_path / 'own.py'
     path.write_text(PYTHON_STYLE.format(model=model))
     cfg = Config.fromfile(path)
@@ -75,14 +87,14 @@ def test_inherited_in_python_style(tmp_path, model, backbone):
     assert tuple(cfg.model.angles) == (0, 180)
 
 
-def test_mmseg_bases_resolve(tmp_path):
+def test_mmseg_base_is_found(tmp_path):
     pytest.importorskip('mmseg')
     path = tmp_path / 'own.py'
     path.write_text("_base_ = 'mmseg::_base_/models/fcn_r50-d8.py'\n")
     assert Config.fromfile(path).model.type == 'EncoderDecoder'
 
 
-def test_types_are_found_from_every_host_without_custom_imports():
+def test_types_are_registered_without_custom_imports():
     """In a fresh interpreter, as under a host's own launcher."""
     code = (
         'from mmengine.registry import MODELS, DATASETS, TRANSFORMS, METRICS, HOOKS\n'
