@@ -13,7 +13,7 @@ from mmrot.weights.absorb_bn import check_norm_eps
     ('build', 'size'),
     [
         (lambda **kwargs: NIN(4, 24, out_indices=(0, 1, 2, 3), **kwargs), 32),
-        (lambda **kwargs: AlexNet(out_indices=range(8), **kwargs), 224),
+        (lambda **kwargs: AlexNet(out_indices=range(8), fc_channels=64, **kwargs), 224),
     ],
 )
 @torch.no_grad()

@@ -206,7 +206,7 @@ def test_conversion_error_names_the_file(tmp_path, run_tool, photo_folder):
 
 def test_fully_convolutional_network_is_recognised(pretrained, tmp_path):
     torch.manual_seed(0)
-    network = AlexNet(norm_cfg=None)
+    network = AlexNet(norm_cfg=None, fc_channels=64)
     torch.save({'state_dict': network.state_dict()}, tmp_path / 'alexnet.pth')
     path = convert_fully_convolutional(
         str(tmp_path / 'alexnet.pth'), str(tmp_path / 'convolutional.pth')
