@@ -179,7 +179,7 @@ def run_tool(monkeypatch) -> Callable[..., None]:
 def run_benchmark() -> Callable[..., str]:
     """Run a command of tools/benchmarks/ with two processes, and give what it prints."""
 
-    def run(name: str, checkpoint: object, *args: object, port: int | None = None) -> str:
+    def run(name: str, checkpoint: object, *args: object) -> str:
         done = subprocess.run(
             [str(part) for part in (ROOT / 'tools/benchmarks' / name, checkpoint, 2, *args)],
             capture_output=True,
@@ -187,7 +187,7 @@ def run_benchmark() -> Callable[..., str]:
             env={
                 **os.environ,
                 'PYTHON': sys.executable,
-                'PORT': str(port or free_port()),
+                'PORT': str(free_port()),
                 'PYTHONWARNINGS': 'ignore',
             },
         )

@@ -94,6 +94,7 @@ def test_mmseg_base_is_found(tmp_path):
     assert Config.fromfile(path).model.type == 'EncoderDecoder'
 
 
+@pytest.mark.slow
 def test_types_are_registered_without_custom_imports():
     """In a fresh interpreter, as under a host's own launcher."""
     code = (

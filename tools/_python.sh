@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: the function `die`, and PYTHON, the interpreter.
 die() {
     echo "mmrot: error: $*" >&2

@@ -16,6 +16,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow
 def test_demo(tmp_path, capsys):
     result = run_demo(str(tmp_path), OPTIONS)
     out = capsys.readouterr().out

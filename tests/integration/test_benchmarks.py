@@ -163,6 +163,7 @@ def test_semi_supervised_runs_every_k_in_two_processes(labelled_folder, tmp_path
             assert torch.equal(value, state[key])
 
 
+@pytest.mark.slow
 def test_incomplete_checkpoint_is_an_error(labelled_folder, tmp_path):
     state = {key: value for key, value in NIN(4, 12).state_dict().items() if 'block1' in key}
     torch.save(state, tmp_path / 'half.pth')

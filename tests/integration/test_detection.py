@@ -426,7 +426,6 @@ def test_detection_command_trains_coco_with_two_processes(
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={coco}/', *TINY[2:]),
         *(*MASK_OPTIONS, 'train_dataloader.batch_size=1', 'model.test_cfg.rcnn.score_thr=0'),
         *('optim_wrapper.optimizer.lr=0.0002', 'default_hooks.checkpoint.interval=9'),
-        port=29877,
     )
     (record,) = read_records(tmp_path)
     assert (record.processes, record.batch_size, record.images) == (2, 2, 2)
@@ -441,7 +440,6 @@ def test_detection_command_trains_voc_with_two_processes(voc, pretrained, tmp_pa
         *('detection.sh', pretrained[1], CONFIG),
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/', *TINY, *SMALL),
         'train_dataloader.batch_size=1',
-        port=29871,
     )
     assert printed.count('Rescaled the weights on 4 training images') == 1
     table7, _ = read_records(tmp_path)

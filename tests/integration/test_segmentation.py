@@ -259,7 +259,6 @@ def test_segmentation_command_trains_with_two_processes(
         *('segmentation.sh', alexnet_checkpoint),
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc12}', *TINY, *ALEXNET),
         *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
-        port=29873,
     )
     assert printed.count('Rescaled the weights on 3 training images') == 1
     (record,) = read_records(tmp_path)

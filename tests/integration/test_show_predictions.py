@@ -24,6 +24,7 @@ def detector(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore:__array_wrap__', 'ignore:.*out of bounds')
 def test_show_predictions_draws_input_prediction_and_ground_truth(
     voc, detector, tmp_path, run_tool, capsys
@@ -50,6 +51,7 @@ def test_show_predictions_draws_input_prediction_and_ground_truth(
     assert (difference > 100).any()
 
 
+@pytest.mark.slow
 def test_show_predictions_rejects_a_checkpoint_of_another_model(detector, tmp_path, run_tool):
     arguments = ['show_predictions', inheriting('rotnet/nin4_digits.py'), detector]
     with pytest.raises(SystemExit, match='does not fit the model'):

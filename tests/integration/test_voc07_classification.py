@@ -99,7 +99,6 @@ def test_voc07_classification_command_trains_with_two_processes(
         *('voc07_classification.sh', alexnet_checkpoint),
         *('--work-dir', tmp_path, '--cfg-options', f'data_root={voc}/VOC2007', *TINY),
         *('train_dataloader.batch_size=1', 'default_hooks.checkpoint.interval=9'),
-        port=29875,
     )
     assert printed.count('Rescaled the weights on 4 training images') == 1
     (record,) = read_records(tmp_path)

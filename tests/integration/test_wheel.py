@@ -11,6 +11,7 @@ from helpers import ROOT
 
 import mmrot
 
+pytestmark = pytest.mark.slow
 OUTSIDE = """
 import sys
 from mmengine.config import Config

@@ -36,6 +36,7 @@ def test_unknown_table_or_column_raises(entry, message):
         ResultTableHook([dict(row='a', random_row='b', **entry)])
 
 
+@pytest.mark.slow
 def test_run_writes_and_prints_its_results(labelled_folder, tmp_path, run_tool, capsys):
     arguments = [
         CONFIG,

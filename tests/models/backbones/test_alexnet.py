@@ -109,29 +109,29 @@ def test_alexnet_rejects_invalid_arguments(arguments, message):
 def test_convolutional_alexnet_equals_fc7_on_every_window():
     """Without padding, each output is fc7 of the linear form on a 224×224 window."""
     torch.manual_seed(0)
-    net = AlexNet(norm_cfg=None)
+    net = AlexNet(norm_cfg=None, fc_channels=64)
     net.init_weights()
-    conv = AlexNet(norm_cfg=None, convolutional=True).eval()
+    conv = AlexNet(norm_cfg=None, convolutional=True, fc_channels=64).eval()
     conv.load_state_dict(fully_convolutional(net.state_dict()))
     images = torch.randn(2, 3, 256, 288)
     maps = conv(images)[0]
-    assert maps.shape == (2, 4096, 2, 3)
+    assert maps.shape == (2, 64, 2, 3)
     for row in range(2):
         for column in range(3):
             window = images[:, :, 32 * row : 32 * row + 224, 32 * column : 32 * column + 224]
-            torch.testing.assert_close(
-                conv(window)[0].flatten(1), net(window)[0], rtol=1e-5, atol=1e-5
-            )
+            expected = net(window)[0]
+            error = (conv(window)[0].flatten(1) - expected).abs().max() / expected.std()
+            assert error < 1e-4
     assert maps.std() > 0
 
 
 @torch.no_grad()
 def test_convolutional_alexnet_shift_by_32_pixels_shifts_the_map_by_one():
     torch.manual_seed(0)
-    net = AlexNet(norm_cfg=None, convolutional=True, padding=96).eval()
+    net = AlexNet(norm_cfg=None, convolutional=True, padding=96, fc_channels=64).eval()
     image = torch.randn(1, 3, 512, 512)
     before, after = net(image)[0], net(image.roll((32, 32), (2, 3)))[0]
-    assert before.shape == (1, 4096, 16, 16)
+    assert before.shape == (1, 64, 16, 16)
     # positions whose receptive field excludes the border
     torch.testing.assert_close(after[:, :, 8:10, 8:10], before[:, :, 7:9, 7:9])
     assert not torch.allclose(after[:, :, 8:10, 8:10], before[:, :, 8:10, 8:10])
@@ -141,7 +141,7 @@ def test_convolutional_alexnet_shift_by_32_pixels_shifts_the_map_by_one():
 @pytest.mark.parametrize('corner', [(352, 320), (371, 333)])
 def test_convolutional_alexnet_output_is_aligned_with_the_input(corner):
     """The centroid of the upsampled average of a bright square is that of the square."""
-    net = AlexNet(norm_cfg=None, convolutional=True, padding=96).eval()
+    net = AlexNet(norm_cfg=None, convolutional=True, padding=96, fc_channels=64).eval()
     for name, parameter in net.named_parameters():
         parameter.fill_(0 if name.endswith('bias') else 1 / parameter[0].numel())
     (top, left), side = corner, 48
@@ -160,8 +160,8 @@ def test_alexnet_init_weights_is_the_same_in_both_forms():
     torch.manual_seed(0)
     fcs = []
     for convolutional in (False, True):
-        net = AlexNet(norm_cfg=None, convolutional=convolutional)
+        net = AlexNet(norm_cfg=None, convolutional=convolutional, fc_channels=512)
         net.init_weights()
         fcs.append((net.fc6.fc.weight.std().item(), net.fc7.fc.weight.std().item()))
     assert fcs[0] == pytest.approx(fcs[1], rel=0.01)
-    assert fcs[0] == pytest.approx([(2 / 4096) ** 0.5] * 2, rel=0.01)
+    assert fcs[0] == pytest.approx([(2 / 512) ** 0.5] * 2, rel=0.01)
