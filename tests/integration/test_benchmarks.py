@@ -135,7 +135,7 @@ def test_semi_supervised_runs_every_k_in_two_processes(labelled_folder, tmp_path
     run = call('semi_supervised', *arguments, cwd=tmp_path)
     work_dir = tmp_path / 'work_dirs/nin4_semi_supervised_cifar10/my nin_epoch_1'
     assert run.returncode == 1
-    assert 'num_per_class=5000: class dark has 4 images' in run.stderr
+    assert 'num_per_class=5000, but class dark has 4 images' in run.stderr
     assert not list((work_dir / '5000per_class').glob('*.*'))  # nothing but logs
 
     option = 'train_dataloader.dataset.num_per_class=3'
