@@ -6,7 +6,13 @@ from torch import Tensor
 
 from mmrot.errors import UserError
 from mmrot.registry import MODELS
-from mmrot.rotation import QUARTER_TURNS, check_angles, needs_warp, rotated_copies
+from mmrot.rotation import (
+    QUARTER_TURNS,
+    central_square,
+    check_angles,
+    needs_warp,
+    rotated_copies,
+)
 
 
 @MODELS.register_module()
@@ -69,6 +75,27 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         if not rotated:
             batch['inputs'] = rotated_copies(batch['inputs'], self.angles)  # (N*K, C, H, W)
         return batch
+
+    def upright_copies(self, images: Tensor) -> Tensor:
+        """Normalise images as :meth:`forward` does their copies at 0°.
+
+        Args:
+            images: (N, C, H, W), as in ``inputs`` of :meth:`forward`.
+
+        Returns:
+            (N, C, H, W) float32.
+
+        Raises:
+            UserError: If the angle set has a diagonal and the images are not square.
+        """
+        if needs_warp(self.angles):
+            if images.shape[-2] != images.shape[-1]:
+                raise UserError(f'images of shape {tuple(images.shape)} are not square.')
+            images = central_square(images, 0)
+        inputs = super().forward({'inputs': images, 'data_samples': None})['inputs']
+        if self.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
 
     def _stack(self, inputs: Tensor | Sequence) -> tuple[Tensor, bool]:
         """Stack collated images into one tensor.

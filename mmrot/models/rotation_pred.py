@@ -81,6 +81,18 @@ class RotationPred(BaseSelfSupervisor):
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
+    @property
+    def _metainfo(self) -> None:
+        # Read by mmpretrain's inference_model only, which has no inferencer for this task.
+        raise UserError(
+            'mmpretrain.inference_model does not predict rotations. Call '
+            'mmrot.RotationInferencer(model)(photos).'
+        )
+
+    @_metainfo.setter
+    def _metainfo(self, value: object) -> None:
+        """Accept what mmpretrain's get_model sets."""
+
     def forward(
         self,
         inputs: Tensor,
@@ -141,3 +153,18 @@ class RotationPred(BaseSelfSupervisor):
             sample.set_field(score, 'rotation_score')
             sample.set_field(self.angles, 'angles', field_type='metainfo')
         return data_samples
+
+    def predict_rotation(self, images: Tensor) -> Tensor:
+        """Predict by which angle of the set images are rotated.
+
+        Args:
+            images: (N, C, H, W), not normalised, as from the test pipeline.
+
+        Returns:
+            Probabilities (N, K), float32.
+
+        Raises:
+            UserError: If the angle set has a diagonal and the images are not square.
+        """
+        inputs = self.data_preprocessor.upright_copies(images)
+        return self.head(self.extract_feat(inputs)).float().softmax(1)  # (N, K)

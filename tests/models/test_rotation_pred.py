@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmrot.models import RotationPred
-from mmrot.rotation import EIGHTH_TURNS
+from mmrot.rotation import EIGHTH_TURNS, needs_warp, quarter_turn
 
 
 def build(**kwargs) -> RotationPred:
@@ -111,3 +111,15 @@ def test_rotation_pred_rejects_settings_that_follow_from_it(place, key, value):
 def test_rotation_pred_rejects_repeated_angles():
     with pytest.raises(ValueError, match='angle 45 is repeated'):
         build(angles=(45, 45))
+
+
+@pytest.mark.parametrize('angles', [(0, 90, 180, 270), (0, 180), (90, 270), EIGHTH_TURNS])
+def test_predict_rotation_agrees_with_the_predictions_for_copies(angles):
+    model = build(angles=angles).eval()
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        samples = model(**model.data_preprocessor(dict(inputs=images)), mode='predict')
+        rotated = images if needs_warp(angles) else quarter_turn(images, angles[0] // 90)
+        scores = model.predict_rotation(rotated)
+    for score, sample in zip(scores, samples, strict=True):
+        torch.testing.assert_close(score, sample.rotation_score[0])
