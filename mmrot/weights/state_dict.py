@@ -115,12 +115,30 @@ def load_module(module: nn.Module, state_dict: dict[str, Tensor], name: str, sou
     """
     prefix = f'{name}.'
     found = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
-    wanted = _check_keys(module, found, f'{source}, {name}')
-    unexpected = [key for key in found if key not in wanted]
+    return load_model(module, found, f'{source}, {name}')
+
+
+def load_model(model: nn.Module, state_dict: dict[str, Tensor], source: str) -> int:
+    """Load every key of a state dict into a model, or raise an error and load nothing.
+
+    Args:
+        model: Model to load into.
+        state_dict: State dict of this model.
+        source: Where the weights come from, for errors.
+
+    Returns:
+        Number of keys that were loaded.
+
+    Raises:
+        UserError: If keys are missing or unexpected, or have another shape or values that are
+            not finite; names them.
+    """
+    wanted = _check_keys(model, state_dict, source)
+    unexpected = [key for key in state_dict if key not in wanted]
     if unexpected:
-        raise UserError(f'{source}, {name} has unexpected keys: {first_few(unexpected)}.')
-    module.load_state_dict(found)
-    return len(found)
+        raise UserError(f'{source} has unexpected keys: {first_few(unexpected)}.')
+    model.load_state_dict(state_dict)
+    return len(state_dict)
 
 
 def _check_keys(module: nn.Module, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
