@@ -4,6 +4,8 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 
+from mmrot.errors import UserError
+
 _CONFIG_DIR = Path(__file__).resolve().parent / 'configs'
 
 
@@ -52,3 +54,25 @@ def config_path(name: str) -> str:
         return str(path)
     close = get_close_matches(name, list_configs(), n=3) or list_configs()
     raise FileNotFoundError(f"mmrot has no config '{name}'. Similar ones: {', '.join(close)}")
+
+
+def find_config(name: str) -> str:
+    """Return the path of a config file.
+
+    Args:
+        name: Path of a file, or the name of one of mmrot's configs with or without
+            ``mmrot::``.
+
+    Raises:
+        UserError: If there is neither.
+    """
+    shipped = name.removeprefix('mmrot::')
+    if Path(name).is_file():
+        return name
+    if shipped in list_configs():
+        return config_path(shipped)
+    close = get_close_matches(shipped, list_configs(), n=3)
+    raise UserError(
+        f'{name} is neither a file nor one of the configs in `mmrot list`.'
+        + (f' Did you mean {" or ".join(close)}?' if close else '')
+    )

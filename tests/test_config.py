@@ -7,7 +7,10 @@ from helpers import ROOT, inheriting
 from mmengine.config import Config
 
 import mmrot
+from mmrot.config import find_config
+from mmrot.errors import UserError
 
+DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
 OWN = """
 _base_ = 'mmrot::{name}'
 model = dict(backbone=dict(width=96), head=dict(in_channels=96))
@@ -116,3 +119,22 @@ def test_types_are_registered_without_custom_imports():
         'mmrot.evaluation.rotation_accuracy',
         'mmrot.engine.hooks.progress_line_hook',
     ]
+
+
+@pytest.mark.parametrize('name', ['rotnet/nin4_digits.py', 'mmrot::rotnet/nin4_digits.py', DIGITS])
+def test_find_config_accepts_files_and_names(name):
+    assert find_config(name) == DIGITS
+
+
+def test_find_config_prefers_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'rotnet').mkdir()
+    (tmp_path / 'rotnet/nin4_digits.py').write_text('')
+    assert find_config('rotnet/nin4_digits.py') == 'rotnet/nin4_digits.py'
+
+
+def test_find_config_suggests_close_names():
+    with pytest.raises(UserError, match=r'Did you mean rotnet/nin4_digits\.py'):
+        find_config('rotnet/nin4_digit.py')
+    with pytest.raises(UserError, match=r'/none\.py is neither a file nor one of .*`\.$'):
+        find_config('/none.py')

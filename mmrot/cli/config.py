@@ -11,9 +11,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner as MMEngineRunner
 
 from mmrot.apis import (
-    config_path,
     in_memory,
-    list_configs,
     with_backbone,
     with_data_root,
     with_image_folder,
@@ -21,6 +19,7 @@ from mmrot.apis import (
     with_loader_defaults,
     with_options,
 )
+from mmrot.config import find_config
 from mmrot.engine.runner import Runner
 from mmrot.errors import UserError
 
@@ -43,28 +42,6 @@ _KEYS = {
     'auto_scale_lr': {'enable', 'base_batch_size'},
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
 }
-
-
-def find_config(name: str) -> str:
-    """Return the path of a config file.
-
-    Args:
-        name: Path of a file, or the name of one of mmrot's configs with or without
-            ``mmrot::``.
-
-    Raises:
-        UserError: If there is neither.
-    """
-    shipped = name.removeprefix('mmrot::')
-    if Path(name).is_file():
-        return name
-    if shipped in list_configs():
-        return config_path(shipped)
-    close = get_close_matches(shipped, list_configs(), n=3)
-    raise UserError(
-        f'{name} is neither a file nor one of the configs in `mmrot list`.'
-        + (f' Did you mean {" or ".join(close)}?' if close else '')
-    )
 
 
 def load_config(args: argparse.Namespace) -> Config:

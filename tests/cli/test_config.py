@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 import mmrot
-from mmrot.cli.config import check_fields, find_config, load_config
+from mmrot.cli.config import check_fields, load_config
 from mmrot.cli.parser import job_parser
 from mmrot.errors import UserError
 
@@ -37,25 +37,6 @@ def test_load_config_completes_dataloaders():
     cfg = load_config(parse('rotnet_alexnet_in1k.py'))
     assert cfg.train_dataloader.persistent_workers is True
     assert load_config(parse(DIGITS)).train_dataloader.persistent_workers is False  # no workers
-
-
-@pytest.mark.parametrize('name', ['rotnet/nin4_digits.py', 'mmrot::rotnet/nin4_digits.py', DIGITS])
-def test_find_config_accepts_files_and_names(name):
-    assert find_config(name) == DIGITS
-
-
-def test_find_config_prefers_a_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'rotnet').mkdir()
-    (tmp_path / 'rotnet/nin4_digits.py').write_text('')
-    assert find_config('rotnet/nin4_digits.py') == 'rotnet/nin4_digits.py'
-
-
-def test_find_config_suggests_close_names():
-    with pytest.raises(UserError, match=r'Did you mean rotnet/nin4_digits\.py'):
-        find_config('rotnet/nin4_digit.py')
-    with pytest.raises(UserError, match=r'/none\.py is neither a file nor one of .*`\.$'):
-        find_config('/none.py')
 
 
 @pytest.mark.parametrize(
