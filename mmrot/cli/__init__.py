@@ -14,6 +14,7 @@ COMMANDS = {
     'train': 'train a model of mmrot, mmpretrain, mmdet or mmseg from a config',
     'test': 'test a checkpoint',
     'eval': 'evaluate a pretrained backbone by probes, detection or segmentation',
+    'predict': 'predict by which angle photos are rotated',
     'table': 'collect the results of several runs in the tables of the papers',
     'convert': 'extract a backbone, fold batch norm, rescale, import, export',
     'show-predictions': 'draw predictions of a detector or segmentor next to the ground truth',
