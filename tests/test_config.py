@@ -36,6 +36,7 @@ def without_scopes(value):
     return [without_scopes(v) for v in value] if isinstance(value, list | tuple) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [name for name in mmrot.list_configs() if '/' in name])
 def test_inherited_config_differs_only_in_scope(name):
     theirs, ours = Config.fromfile(inheriting(name)), Config.fromfile(mmrot.config_path(name))

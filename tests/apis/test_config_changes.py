@@ -79,6 +79,7 @@ def test_with_data_root_refuses_config_without_data_there():
         with_data_root(cfg, 'c')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', PRETRAINING)
 def test_with_image_folder_keeps_the_size_of_every_config(name, photo_folder):
     cfg = with_image_folder(shipped(name), str(photo_folder))

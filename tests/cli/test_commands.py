@@ -80,6 +80,7 @@ def test_doctor_names_the_remedy(missing, status, remedy, monkeypatch, capsys):
     assert f'→ {remedy}' in printed
 
 
+@pytest.mark.slow
 def test_doctor_runs_without_mmengine():
     code = (
         'import sys; sys.modules["mmengine"] = None\nfrom mmrot.cli import main; main(["doctor"])'

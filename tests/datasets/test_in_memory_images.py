@@ -151,6 +151,7 @@ def test_in_memory_images_reject_other_sizes(tmp_path):
             InMemoryImages(folder(tmp_path / name, shapes), crop_size=8)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('_any_cifar10')
 def test_in_memory_pretraining_and_probe_run(data_root, tmp_path, run_tool):
     """Training and probing work; the probe's accuracy equals that of the pipeline."""

@@ -49,6 +49,7 @@ def checkpoint(tmp_path_factory) -> Path:
     return work_dir / 'epoch_1.pth'
 
 
+@pytest.mark.slow
 def test_resumed_training_continues_epochs_and_losses(checkpoint, tmp_path):
     whole = tmp_path / 'whole'
     Runner.from_cfg(tiny_config(whole, **{'train_cfg.max_epochs': 2})).train()

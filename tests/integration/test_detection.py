@@ -245,6 +245,7 @@ def test_fast_rcnn_rejects_proposals_of_other_images(
     assert not list(tmp_path.rglob('*.pth'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('options', 'message'),
     [

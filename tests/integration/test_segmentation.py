@@ -128,6 +128,7 @@ def test_fcn32s_config_has_published_settings():
     assert (cfg.train_cfg.max_iters, cfg.param_scheduler) == (12800, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
@@ -203,6 +204,7 @@ def test_fcn_trains_on_cityscapes(cityscapes, resnet_checkpoint, tmp_path, run_t
     assert record.data == 'cityscapes val'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'broken', ['class', 'size', 'mask', 'cut mask', 'colours', 'photo', 'empty']
 )
