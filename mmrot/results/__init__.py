@@ -1,6 +1,7 @@
 """Published numbers, records of measured ones, and tables of both."""
 
 from .data_name import data_name
+from .environment import environment
 from .published import published_table, published_tables
 from .record import Record, read_records, write_atomically, write_records
 from .table import ResultTable, format_mean, print_tables, result_tables, write_results
@@ -9,6 +10,7 @@ __all__ = [
     'Record',
     'ResultTable',
     'data_name',
+    'environment',
     'format_mean',
     'print_tables',
     'published_table',

@@ -1,16 +1,8 @@
-import os
-import platform
-import shlex
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -24,6 +16,7 @@ from mmrot.registry import HOOKS
 from mmrot.results import (
     Record,
     data_name,
+    environment,
     print_tables,
     published_table,
     read_records,
@@ -32,15 +25,6 @@ from mmrot.results import (
 
 from .load_backbone_hook import RANDOM, RANDOM_RESCALED, LoadBackboneHook
 
-_PACKAGES = (
-    'mmrot',
-    'torch',
-    'onedl-mmengine',
-    'onedl-mmcv',
-    'onedl-mmpretrain',
-    'onedl-mmdetection',
-    'onedl-mmsegmentation',
-)
 # Key of the row that a backbone without pretraining fills, and the default rows.
 _ROW_KEYS = {RANDOM: 'random_row', RANDOM_RESCALED: 'random_rescaled_row'}
 _ROWS = {'row': 'RotNet', 'random_row': 'random', 'random_rescaled_row': 'random rescaled'}
@@ -170,12 +154,7 @@ class ResultTableHook(Hook):
                 checkpoint_sha256=origin.get('sha256'),
                 config=Path(runner.cfg.filename or '').name,
                 seed=runner.seed,
-                processes=get_world_size(),
-                device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
-                machine=f'{platform.system()} {platform.machine()}, {os.cpu_count()} cores',
-                versions=_versions(),
-                date=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
-                command=shlex.join(sys.argv),
+                **environment(),
                 **training,
             )
             for entry in self.tables
@@ -200,14 +179,6 @@ class ResultTableHook(Hook):
             columns = {stage: stage for stage in stages if stage != 'best'}
         names = {NUM_PER_CLASS: str(self.num_per_class)}
         return {names.get(c, c): metrics[f'{stage}/top1'] for c, stage in columns.items()}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        with suppress(PackageNotFoundError):  # mmdet and mmseg are optional
-            found[name] = version(name)
-    return found
 
 
 def _origin(runner: Runner) -> dict[str, str | None] | None:
