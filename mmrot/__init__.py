@@ -16,12 +16,13 @@ with suppress(ModuleNotFoundError):  # `mmrot doctor` reports what is missing
     _config_utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 if TYPE_CHECKING:
-    from .apis import RotationInferencer, get_model, list_models
+    from .apis import RotationInferencer, extract_features, get_model, list_models
 
 __all__ = [
     'RotationInferencer',
     '__version__',
     'config_path',
+    'extract_features',
     'get_model',
     'list_configs',
     'list_models',

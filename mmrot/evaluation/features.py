@@ -200,7 +200,7 @@ def extract_dataset(
             'labels': hashlib.sha256(
                 repr(labels if labels is None else labels.tolist()).encode()
             ).hexdigest(),
-            'source': dict(source or {}),
+            **(source or {}),
         }
         if is_main_process():
             _start(folder, meta, files, labels)
@@ -331,10 +331,7 @@ def _start(
         found = _read_meta(folder)
         for key, value in meta.items():
             if found.get(key) != value:
-                raise UserError(
-                    f'{folder} has features of other {key}: {found.get(key)}, now {value}. Use '
-                    'another folder.'
-                )
+                raise UserError(f'{folder} has features of another {key}. Use another folder.')
         return
     folder.mkdir(parents=True, exist_ok=True)
     if taken := [path.name for path in folder.glob('*.npy') if path.stem in meta['stages']]:

@@ -172,7 +172,7 @@ def test_finished_extraction_is_only_read(tmp_path):
 @pytest.mark.parametrize(
     ('change', 'name'),
     [
-        (dict(source={'checkpoint': 'b'}), 'source'),
+        (dict(source={'checkpoint': 'b'}), 'checkpoint'),
         (dict(dataset=Images(12)), 'images'),
         (dict(dataset=Images(11, [0] * 11)), 'labels'),
         (dict(pools={'map': 4, 'top': 'avg'}), 'stages'),
@@ -182,7 +182,7 @@ def test_folder_of_other_features_is_not_overwritten(tmp_path, change, name):
     settings = dict(dataset=Images(11), folder=tmp_path, source={'checkpoint': 'a'})
     extract(**settings)
     before = (tmp_path / 'map.npy').read_bytes()
-    with pytest.raises(UserError, match=f'has features of other {name}'):
+    with pytest.raises(UserError, match=f'has features of another {name}'):
         extract(**{**settings, **change})
     assert (tmp_path / 'map.npy').read_bytes() == before
 

@@ -1,0 +1,222 @@
+"""Extract features of a config's data set or of a folder of photos."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import set_random_seed
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmrot.engine.runner import Runner
+from mmrot.errors import UserError
+from mmrot.evaluation.features import Features, Pool, extract_dataset
+from mmrot.weights.checkpoint import load_checkpoint, sha256
+from mmrot.weights.state_dict import load_backbone, state_dict_of
+
+from .config_changes import with_image_folder
+
+RANDOM = 'random'
+
+
+def extract_features(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    out: str | Path | None = None,
+    split: str = 'test',
+    image_folder: str | None = None,
+    stages: Sequence[str | int] | None = None,
+    pool: Pool | Mapping[str, Pool] | None = None,
+    trust: bool = False,
+) -> Features:
+    """Extract the features of images by a pretrained backbone.
+
+    Every image goes through the test pipeline of the config once, in the order of
+    the data set. In a distributed job the processes share the images.
+
+    Args:
+        config: Config of pretraining or of classification, or its path. Its
+            ``randomness.seed``, or 0, initialises a random backbone.
+        checkpoint: Checkpoint of pretraining, bare backbone, or ``'random'``.
+        out: Folder for ``<stage>.npy`` and ``images.csv``, see
+            :func:`mmrot.evaluation.features.extract_dataset`. None keeps the
+            features in memory.
+        split: ``'train'``, ``'val'`` or ``'test'`` data of the config.
+        image_folder: Folder of photos instead of the config's data, nested
+            folders included.
+        stages: Stages by name or by index in ``out_indices``. The names are those
+            of the config's probes, of the stages of :class:`mmrot.AlexNet` and
+            :class:`mmrot.NIN`, or ``stage<index>``. By default those that the
+            config's backbone returns.
+        pool: ``'avg'`` averages maps over their positions; a number asks for about
+            so many elements; a dict has one of them, or the windows of
+            ``avg_pool2d``, by stage. Defaults to ``pools`` of the config, or
+            ``'avg'``.
+        trust: Whether to unpickle everything in the checkpoint, which can run
+            code.
+
+    Returns:
+        Features, file names and labels. The features are memory maps if ``out`` is
+        given.
+
+    Raises:
+        UserError: If a stage does not exist, the checkpoint does not fit, or the
+            folder has other features.
+    """
+    cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        if image_folder is not None:
+            cfg.train_dataloader = None
+            cfg.model = ConfigDict(backbone=cfg.model.backbone, head=cfg.model.get('head'))
+            probes = _probe_stages(cfg)
+            cfg.model.head = None
+            cfg = with_image_folder(cfg, image_folder, image_folder)
+        else:
+            probes = _probe_stages(cfg)
+        dataset = build_split(cfg, split)
+        backbone, names, origin = _build_backbone(cfg, str(checkpoint), stages, probes, trust)
+        preprocessor = _preprocessor_config(cfg)
+        loader = cfg[f'{split}_dataloader']
+        if pool is None:
+            pool = cfg.get('pools') or 'avg'
+        pools = {
+            name: pool.get(name, 'avg') if isinstance(pool, Mapping) else pool for name in names
+        }
+        source = {
+            **origin,
+            'backbone': cfg.model.backbone,
+            'data_preprocessor': preprocessor,
+            'pipeline': _innermost(loader).dataset.get('pipeline'),
+            'pools': pools,
+        }
+        return extract_dataset(
+            backbone.to(get_device()),
+            MODELS.build(preprocessor).to(get_device()),
+            dataset,
+            pools,
+            batch_size=loader.batch_size,
+            num_workers=loader.get('num_workers', 0),
+            folder=out,
+            # as JSON reads it again
+            source=json.loads(json.dumps(source, default=str)),
+        )
+
+
+def build_split(cfg: Config, split: str) -> Dataset:
+    """Build a data set of a config with the pipeline for testing.
+
+    Args:
+        cfg: Config with ``<split>_dataloader``; the training data get the pipeline
+            of ``test_dataloader``. Changed in place.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+
+    Raises:
+        UserError: If there is no such data set or it has no images.
+    """
+    loader = cfg.get(f'{split}_dataloader')
+    if loader is None:
+        raise UserError(f'The config has no {split}_dataloader.')
+    if split == 'train':
+        if cfg.get('test_dataloader') is None:
+            raise UserError('The config has no test_dataloader, whose pipeline is needed.')
+        _innermost(loader).dataset.pipeline = _innermost(cfg.test_dataloader).dataset.pipeline
+    sampler = dict(type='mmengine.DefaultSampler', shuffle=False)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        return Runner.build_dataloader(
+            dict(dataset=loader.dataset, batch_size=1, num_workers=0, sampler=sampler)
+        ).dataset
+
+
+def _innermost(loader: ConfigDict) -> ConfigDict:
+    """Return the part of a dataloader's config that holds the innermost data set."""
+    while 'dataset' in loader.dataset:
+        loader = loader.dataset
+    return loader
+
+
+def _probe_stages(cfg: Config) -> dict[str, int]:
+    """Return the names of a config's probes and the stages that they read."""
+    probes = (cfg.model.get('head') or {}).get('probes') or {}
+    indices = cfg.model.backbone.get('out_indices') or ()
+    return dict(zip(probes, indices, strict=True)) if len(probes) == len(indices) else {}
+
+
+def _preprocessor_config(cfg: Config) -> dict[str, Any]:
+    """Return a preprocessor that normalises as the config's does, and does not rotate."""
+    own = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    kept = {key: own[key] for key in ('mean', 'std', 'to_rgb') if key in own}
+    return dict(type='mmpretrain.ClsDataPreprocessor', **kept)
+
+
+def _build_backbone(
+    cfg: Config,
+    checkpoint: str,
+    stages: Sequence[str | int] | None,
+    probes: Mapping[str, int],
+    trust: bool,
+) -> tuple[nn.Module, list[str], dict[str, str]]:
+    """Build and load a backbone that returns the stages.
+
+    Returns:
+        The backbone, the names of its outputs, and where its weights come from.
+    """
+    config = cfg.model.backbone
+    config.pop('frozen_stages', None)  # nothing is trained
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    set_random_seed(seed)
+    backbone = MODELS.build(config)
+    known = dict(probes)
+    if not known:
+        known = {name: i for i, name in enumerate(getattr(backbone, 'all_stages', ()))}
+    names = {index: name for name, index in known.items()}
+    if stages is not None:
+        chosen = {_stage_index(stage, known): str(stage) for stage in stages}
+        config.out_indices = sorted(chosen)
+        set_random_seed(seed)
+        try:
+            backbone = MODELS.build(config)
+        except (AssertionError, ValueError, IndexError) as error:
+            raise UserError(
+                f'{type(backbone).__name__} has no stages {", ".join(map(str, stages))}: {error}'
+            ) from error
+    found = getattr(backbone, 'out_indices', ())
+    # mmrot.ResNet counts its stem, which mmpretrain's out_indices cannot
+    indices = config.get('out_indices', [found] if isinstance(found, int) else list(found))
+    if checkpoint == RANDOM:
+        with _without_log():
+            backbone.init_weights()
+        origin = {'checkpoint': RANDOM, 'seed': str(seed)}
+    else:
+        state = state_dict_of(load_checkpoint(checkpoint, trust=trust), checkpoint)
+        load_backbone(backbone, state, f'checkpoint {checkpoint}')
+        origin = {'checkpoint': sha256(checkpoint) if Path(checkpoint).is_file() else checkpoint}
+    return backbone, [names.get(index, f'stage{index}') for index in indices], origin
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep the initialisation of each weight out of the log."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _stage_index(stage: str | int, known: Mapping[str, int]) -> int:
+    if stage in known:
+        return known[str(stage)]
+    if match := re.fullmatch(r'(?:stage)?(\d+)', str(stage)):
+        return int(match[1])
+    expected = f'one of {", ".join(known)}, or an index' if known else 'an index'
+    raise UserError(f'Stage {stage} does not exist: expected {expected}.')

@@ -1,0 +1,105 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from helpers import write_photo
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+
+import mmrot
+from mmrot.errors import UserError
+from mmrot.models import NIN
+
+
+@pytest.fixture
+def digits():
+    return Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+
+
+@pytest.fixture
+def checkpoint(tmp_path, digits):
+    torch.manual_seed(1)
+    backbone = NIN(4, digits.model.backbone.width)
+    backbone.init_weights()
+    path = tmp_path / 'pretrained.pth'
+    torch.save({f'backbone.{k}': v for k, v in backbone.state_dict().items()}, path)
+    return path
+
+
+def test_extract_features_of_a_checkpoint(digits, checkpoint):
+    features = mmrot.extract_features(digits, checkpoint, stages=['block2', 3])
+    assert list(features.stages) == ['block2', 'block4']
+    backbone = NIN(4, digits.model.backbone.width, out_indices=(1, 3))
+    state = torch.load(checkpoint)
+    backbone.load_state_dict({k.removeprefix('backbone.'): v for k, v in state.items()})
+    dataset = DATASETS.build(digits.test_dataloader.dataset)
+    statistics = digits.data_preprocessor
+    mean, std = (torch.tensor(statistics[key])[:, None, None] for key in ('mean', 'std'))
+    with torch.no_grad():
+        maps = backbone.eval()(((dataset[7]['inputs'].float() - mean) / std)[None])
+    for name, expected in zip(features.stages, maps, strict=True):
+        np.testing.assert_allclose(
+            features.stages[name][7], expected.mean((2, 3))[0], rtol=1e-4, atol=1e-6
+        )
+    assert features.labels[7] == int(dataset.get_data_info(7)['gt_label'])
+    assert len(features.files) == len(dataset)
+
+
+def test_training_data_go_through_the_test_pipeline(digits):
+    one, two = (mmrot.extract_features(digits, 'random', split='train') for _ in range(2))
+    np.testing.assert_array_equal(one.stages['block4'], two.stages['block4'])
+
+
+def test_random_backbone_depends_on_the_seed(digits):
+    zero = mmrot.extract_features(digits, 'random')
+    digits.randomness = dict(seed=1)
+    one = mmrot.extract_features(digits, 'random')
+    assert not np.allclose(zero.stages['block4'], one.stages['block4'])
+
+
+def test_stages_of_a_probe_have_the_names_of_its_probes(digits):
+    probe = Config.fromfile(
+        mmrot.config_path('benchmarks/classification/nin4_nonlinear_cifar10.py')
+    )
+    probe.model.backbone.width = 12
+    for name in ('train_dataloader', 'test_dataloader'):
+        probe[name] = copy.deepcopy(digits[name])
+    features = mmrot.extract_features(probe, 'random', pool=dict(conv1=96))
+    assert {k: v.shape[1] for k, v in features.stages.items()} == {
+        'conv1': 6 * 4 * 4,
+        **dict.fromkeys(('conv2', 'conv3', 'conv4'), 12),
+    }
+    features = mmrot.extract_features(probe, 'random', stages=['conv3'])
+    assert list(features.stages) == ['conv3']
+
+
+def test_folder_of_photos_without_labels(tmp_path, digits):
+    rng = np.random.default_rng(0)
+    for name in ('b/2.jpg', 'a/1.jpg', 'a/3.jpg'):
+        write_photo(tmp_path / 'photos' / name, rng)
+    features = mmrot.extract_features(
+        digits, 'random', out=tmp_path / 'features', image_folder=str(tmp_path / 'photos')
+    )
+    assert features.labels is None
+    assert [file[-7:] for file in features.files] == ['a/1.jpg', 'a/3.jpg', 'b/2.jpg']
+    assert (tmp_path / 'features' / 'block4.npy').exists()
+
+
+def test_another_checkpoint_does_not_resume(tmp_path, digits, checkpoint):
+    mmrot.extract_features(digits, 'random', out=tmp_path / 'features')
+    with pytest.raises(UserError, match='has features of another checkpoint'):
+        mmrot.extract_features(digits, checkpoint, out=tmp_path / 'features')
+
+
+def test_what_does_not_exist_is_named(digits, checkpoint):
+    with pytest.raises(UserError, match='Stage conv9 does not exist: expected one of block1,'):
+        mmrot.extract_features(digits, 'random', stages=['conv9'])
+    with pytest.raises(UserError, match='NIN has no stages 7'):
+        mmrot.extract_features(digits, 'random', stages=[7])
+    digits.model.backbone.width = 12
+    with pytest.raises(UserError, match='does not fit the backbone NIN'):
+        mmrot.extract_features(digits, checkpoint)
+    digits.test_dataloader = None
+    with pytest.raises(UserError, match='no test_dataloader'):
+        mmrot.extract_features(digits, 'random')
