@@ -1,4 +1,4 @@
-"""The Python interface: find a config, change it, load a model, predict rotations."""
+"""The Python interface: change configs, load models, predict rotations, extract features."""
 
 from mmrot.config import config_path, list_configs
 
@@ -14,12 +14,16 @@ from .config_changes import (
     with_options,
     with_tta,
 )
+from .feature_evaluation import evaluate_features
+from .features import extract_features
 from .models import get_model, list_models
 from .rotation_inferencer import RotationInferencer
 
 __all__ = [
     'RotationInferencer',
     'config_path',
+    'evaluate_features',
+    'extract_features',
     'get_model',
     'in_memory',
     'list_configs',

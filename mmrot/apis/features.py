@@ -72,15 +72,12 @@ def extract_features(
             folder has other features.
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
+    probes = list((cfg.model.get('head') or {}).get('probes') or ())
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         if image_folder is not None:
             cfg.train_dataloader = None
-            cfg.model = ConfigDict(backbone=cfg.model.backbone, head=cfg.model.get('head'))
-            probes = _probe_stages(cfg)
-            cfg.model.head = None
+            cfg.model.head = None  # needs labels if it is a probe
             cfg = with_image_folder(cfg, image_folder, image_folder)
-        else:
-            probes = _probe_stages(cfg)
         dataset = build_split(cfg, split)
         backbone, names, origin = _build_backbone(cfg, str(checkpoint), stages, probes, trust)
         preprocessor = _preprocessor_config(cfg)
@@ -142,13 +139,6 @@ def _innermost(loader: ConfigDict) -> ConfigDict:
     return loader
 
 
-def _probe_stages(cfg: Config) -> dict[str, int]:
-    """Return the names of a config's probes and the stages that they read."""
-    probes = (cfg.model.get('head') or {}).get('probes') or {}
-    indices = cfg.model.backbone.get('out_indices') or ()
-    return dict(zip(probes, indices, strict=True)) if len(probes) == len(indices) else {}
-
-
 def _preprocessor_config(cfg: Config) -> dict[str, Any]:
     """Return a preprocessor that normalises as the config's does, and does not rotate."""
     own = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
@@ -160,7 +150,7 @@ def _build_backbone(
     cfg: Config,
     checkpoint: str,
     stages: Sequence[str | int] | None,
-    probes: Mapping[str, int],
+    probes: Sequence[str],
     trust: bool,
 ) -> tuple[nn.Module, list[str], dict[str, str]]:
     """Build and load a backbone that returns the stages.
@@ -173,8 +163,10 @@ def _build_backbone(
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     set_random_seed(seed)
     backbone = MODELS.build(config)
-    known = dict(probes)
-    if not known:
+    indices = _output_indices(config, backbone)
+    if len(probes) == len(indices):
+        known = dict(zip(probes, indices, strict=True))
+    else:
         known = {name: i for i, name in enumerate(getattr(backbone, 'all_stages', ()))}
     names = {index: name for name, index in known.items()}
     if stages is not None:
@@ -187,9 +179,7 @@ def _build_backbone(
             raise UserError(
                 f'{type(backbone).__name__} has no stages {", ".join(map(str, stages))}: {error}'
             ) from error
-    found = getattr(backbone, 'out_indices', ())
-    # mmrot.ResNet counts its stem, which mmpretrain's out_indices cannot
-    indices = config.get('out_indices', [found] if isinstance(found, int) else list(found))
+        indices = _output_indices(config, backbone)
     if checkpoint == RANDOM:
         with _without_log():
             backbone.init_weights()
@@ -199,6 +189,12 @@ def _build_backbone(
         load_backbone(backbone, state, f'checkpoint {checkpoint}')
         origin = {'checkpoint': sha256(checkpoint) if Path(checkpoint).is_file() else checkpoint}
     return backbone, [names.get(index, f'stage{index}') for index in indices], origin
+
+
+def _output_indices(config: ConfigDict, backbone: nn.Module) -> list[int]:
+    # the attribute of mmrot.ResNet does not count the stem, its argument does
+    indices = config.get('out_indices', getattr(backbone, 'out_indices', ()))
+    return [indices] if isinstance(indices, int) else list(indices)
 
 
 @contextmanager

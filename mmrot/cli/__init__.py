@@ -13,7 +13,8 @@ from mmrot.version import __version__
 COMMANDS = {
     'train': 'train a model of mmrot, mmpretrain, mmdet or mmseg from a config',
     'test': 'test a checkpoint',
-    'eval': 'evaluate a pretrained backbone by probes, detection or segmentation',
+    'eval': 'evaluate a pretrained backbone by probes, kNN, SVMs, detection or segmentation',
+    'extract': 'extract the features of images by a pretrained backbone',
     'predict': 'predict by which angle photos are rotated',
     'table': 'collect the results of several runs in the tables of the papers',
     'convert': 'extract a backbone, fold batch norm, rescale, import, export',

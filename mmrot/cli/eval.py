@@ -1,4 +1,4 @@
-"""Evaluate a pretrained backbone: train what a paper trains on top of it.
+"""Evaluate a pretrained backbone: train what a paper trains on top of it, or use kNN.
 
 Ends with the table of the paper, the measured row next to the published ones, and
 writes it to results.json and results.md in the work directory.
@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mmrot.apis import evaluate_features
 from mmrot.config import config_path
 from mmrot.errors import UserError
 
 from .config import find_config
 from .errors import report_errors
+from .extract import feature_options, load_feature_config
 from .launch import launch
 from .parser import config_options, positive
 from .table import combine
@@ -28,6 +30,7 @@ class Kind(NamedTuple):
     title: str
     config: str
     notes: str = ''
+    trains: bool = True  # a network, by the config; others evaluate extracted features
 
 
 KINDS = {
@@ -74,6 +77,30 @@ KINDS = {
         "AlexNet's batch norm is folded and its weights are rescaled. Photos of\n"
         '--labelled-folder have one class each: softmax replaces the sigmoid per class.',
     ),
+    'knn': Kind(
+        'kNN on the features of the last stage',
+        'classification/resnet50_knn_in1k.py',
+        'Cosine similarity, votes weighted with a temperature of 0.07. Any config with labelled\n'
+        'training and test data will do, such as those of probes and of pretraining.',
+        trains=False,
+    ),
+    'svm': Kind(
+        'linear SVMs, one per class, on the features of each stage (VOC 2007)',
+        'classification/resnet50_svm_voc07.py',
+        'Reports the mean average precision as the area under the interpolated curve of\n'
+        'precision over recall, as the source does, under the curve itself, and by 11 points.\n'
+        'Configs as for knn. Features and finished classes are kept in the work directory, so\n'
+        'that an interrupted run resumes.',
+        trains=False,
+    ),
+    'lowshot': Kind(
+        'linear SVMs on k positives and 19k negatives per class (VOC 2007)',
+        'classification/resnet50_low_shot_voc07.py',
+        'Mean of 5 draws at the cost that is the best on the test images, as the source chooses\n'
+        'it, and at the cost chosen on the training images that were not drawn. Measures and\n'
+        'configs as for svm, resumes like it.',
+        trains=False,
+    ),
 }
 _COUNT = 'train_dataloader.dataset.num_per_class'
 _COUNTS = (5000, 1000, 400, 100, 20)  # if the data are too few, the first run fails
@@ -91,7 +118,7 @@ def _build_parser() -> argparse.ArgumentParser:
             description=f'{kind.title[0].upper()}{kind.title[1:]}.\n\n{details}',
             epilog=kind.notes,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[config_options(), train_options()],
+            parents=[config_options(), train_options() if kind.trains else feature_options()],
         )
         child.add_argument(
             'checkpoint',
@@ -106,11 +133,28 @@ def _build_parser() -> argparse.ArgumentParser:
         child.add_argument(
             '--config', help=f'config file, or a name from `mmrot list` (default {kind.config})'
         )
+        if name in ('knn', 'lowshot'):
+            child.add_argument(
+                '--k',
+                nargs='+',
+                type=positive,
+                metavar='K',
+                help='numbers of neighbours (default 10 20 100 200)'
+                if name == 'knn'
+                else 'numbers of positives per class (default 1 2 4 8 16 32 64 96)',
+            )
+        if name in ('svm', 'lowshot'):
+            child.add_argument(
+                '--jobs',
+                type=positive,
+                metavar='N',
+                help='processes that train SVMs (default: one per core)',
+            )
     return parser
 
 
 def _work_dir(args: argparse.Namespace) -> Path:
-    """Return the default: ``work_dirs/<config>/<run>[_seed<N>]``.
+    """Return the default: ``work_dirs/<config>/<run>[_seed<N>]``, with ``_<kind>`` for features.
 
     The run of ``work_dirs/nin4_cifar10/epoch_100.pth`` is ``nin4_cifar10_epoch_100``.
     """
@@ -121,6 +165,8 @@ def _work_dir(args: argparse.Namespace) -> Path:
     seed = (args.cfg_options or {}).get('randomness.seed')
     if seed is not None:
         run += f'_seed{seed}'
+    if not KINDS[args.kind].trains:  # several kinds share a config
+        run += f'_{args.kind}'
     return Path('work_dirs', Path(args.config).stem, run)
 
 
@@ -155,5 +201,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UserError(f"CHECKPOINT={args.checkpoint} is neither a file nor 'random'.")
         if args.kind == 'semi-supervised':
             _evaluate_counts(args, argv)
-        elif not launch(args, 'eval', argv):
+        elif launch(args, 'eval', argv):
+            pass
+        elif KINDS[args.kind].trains:
             train(args)
+        else:
+            evaluate_features(
+                args.kind,
+                load_feature_config(args),
+                args.checkpoint,
+                args.work_dir,
+                args.stages,
+                args.pool,
+                getattr(args, 'k', None),
+                getattr(args, 'jobs', None) or -1,
+                args.trust,
+            )

@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 import torch
-from mmengine.dist import is_distributed
+from mmengine.dist import init_dist, is_distributed
 from mmengine.model import is_model_wrapper
 from torch import nn
 
@@ -25,6 +25,21 @@ _RANKS = {
 def unwrap(model: nn.Module) -> nn.Module:
     """Return the model itself if it is wrapped for data parallelism."""
     return model.module if is_model_wrapper(model) else model
+
+
+def init_process_group(launcher: str) -> None:
+    """Initialise the default process group, on gloo if this machine has no GPU.
+
+    Args:
+        launcher: ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        UserError: See :func:`init_gloo`.
+    """
+    if torch.cuda.is_available():
+        init_dist(launcher)
+    else:
+        init_gloo(launcher)
 
 
 def init_gloo(launcher: str) -> None:

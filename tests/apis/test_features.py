@@ -74,6 +74,25 @@ def test_stages_of_a_probe_have_the_names_of_its_probes(digits):
     assert list(features.stages) == ['conv3']
 
 
+@pytest.mark.parametrize(
+    ('name', 'sizes'),
+    [
+        ('resnet50_knn_in1k', {'avgpool': 2048}),
+        (
+            'resnet50_svm_voc07',
+            dict(feature1=9216, feature2=9216, feature3=8192, feature4=9216, feature5=8192),
+        ),
+        ('resnet50_low_shot_voc07', {'feature4': 9216}),
+    ],
+)
+def test_configs_of_the_resnet50_page_have_its_feature_sizes(tmp_path, name, sizes):
+    write_photo(tmp_path / '1.jpg', np.random.default_rng(0))
+    cfg = Config.fromfile(mmrot.config_path(f'benchmarks/classification/{name}.py'))
+    cfg.test_dataloader.num_workers = 0
+    features = mmrot.extract_features(cfg, 'random', image_folder=str(tmp_path))
+    assert {stage: array.shape[1] for stage, array in features.stages.items()} == sizes
+
+
 def test_folder_of_photos_without_labels(tmp_path, digits):
     rng = np.random.default_rng(0)
     for name in ('b/2.jpg', 'a/1.jpg', 'a/3.jpg'):

@@ -23,6 +23,9 @@ SCRIPTS = {
     'detection': 'detection',
     'segmentation': 'segmentation',
     'voc07_classification': 'voc07',
+    'knn': 'knn',
+    'svm_voc07': 'svm',
+    'svm_lowshot': 'lowshot',
 }
 NARROW = [
     'train_dataloader.batch_size=6',
