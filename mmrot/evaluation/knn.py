@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmrot.errors import UserError
@@ -75,10 +74,11 @@ def _unit_block(
     """Copy rows to the device as float32 unit vectors; zero vectors stay zero."""
     rows = vectors[start : start + size]
     block = torch.as_tensor(np.array(rows) if isinstance(rows, np.ndarray) else rows)
-    block = F.normalize(block.to(device, torch.float32), dim=1)
-    if not (finite := block.isfinite().all(1)).all():
+    block = block.to(device, torch.float32)
+    norms = torch.linalg.vector_norm(block, dim=1, keepdim=True)  # (B, 1)
+    if not (finite := norms.isfinite()).all():
         raise UserError(f'{name} vector {start + int(finite.int().argmin())} is not finite.')
-    return block
+    return block / norms.clamp_min(1e-12)
 
 
 def _top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
