@@ -39,7 +39,9 @@ PRETRAINING = [name for name in mmrot.list_configs() if not name.startswith('ben
 PROBES = [
     name
     for name in mmrot.list_configs()
-    if name.startswith('benchmarks/classification/') and not name.endswith('_voc07.py')
+    if name.startswith('benchmarks/classification/')
+    and not name.endswith('_voc07.py')
+    and '_knn_' not in name
 ]
 FOLDERS = {
     'in1k': 'imagenet',

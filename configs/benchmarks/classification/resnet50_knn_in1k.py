@@ -1,6 +1,6 @@
 """kNN on the average-pooled features of ResNet-50, ImageNet.
 
-    tools/benchmarks/knn.sh PRETRAINED.pth 8
+    tools/benchmarks/knn.sh PRETRAINED.pth
 
 The bank is the training set, each image resized to 256 and cropped to the central
 224×224. Cosine similarity, votes weighted by exp(similarity / 0.07).

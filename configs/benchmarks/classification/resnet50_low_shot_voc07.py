@@ -1,6 +1,6 @@
 """Linear SVMs on few images of VOC 2007, feature4 of ResNet-50.
 
-    tools/benchmarks/svm_lowshot.sh PRETRAINED.pth 8
+    tools/benchmarks/svm_lowshot.sh PRETRAINED.pth
 
 Trained on k positives and 19k negatives per class, 5 draws. The published cost is the
 best one on the test images; the cost chosen on images that were not drawn is reported

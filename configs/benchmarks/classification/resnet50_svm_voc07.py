@@ -1,6 +1,6 @@
 """Linear SVMs on the stem and the stages of ResNet-50, VOC 2007.
 
-    tools/benchmarks/svm_voc07.sh PRETRAINED.pth 8
+    tools/benchmarks/svm_voc07.sh PRETRAINED.pth
 
 One SVM per class, trained on trainval, tested on test; its cost is the best of 19 in
 3-fold cross-validation. Layout: data/VOCdevkit/VOC2007.
