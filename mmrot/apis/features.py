@@ -20,7 +20,7 @@ from mmrot.engine.runner import Runner
 from mmrot.errors import UserError
 from mmrot.evaluation.features import Features, Pool, extract_dataset
 from mmrot.weights.checkpoint import load_checkpoint, sha256
-from mmrot.weights.state_dict import load_backbone, state_dict_of
+from mmrot.weights.state_dict import load_backbone, split_backbone, state_dict_of
 
 from .config_changes import with_image_folder
 
@@ -185,7 +185,9 @@ def _build_backbone(
             backbone.init_weights()
         origin = {'checkpoint': RANDOM, 'seed': str(seed)}
     else:
-        state = state_dict_of(load_checkpoint(checkpoint, trust=trust), checkpoint)
+        state, _ = split_backbone(
+            state_dict_of(load_checkpoint(checkpoint, trust=trust), checkpoint)
+        )
         load_backbone(backbone, state, f'checkpoint {checkpoint}')
         origin = {'checkpoint': sha256(checkpoint) if Path(checkpoint).is_file() else checkpoint}
     return backbone, [names.get(index, f'stage{index}') for index in indices], origin

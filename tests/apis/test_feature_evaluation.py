@@ -18,7 +18,10 @@ from mmrot.results import read_records
 
 @pytest.fixture
 def digits():
-    return Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg.train_dataloader.dataset.indices = 300
+    cfg.test_dataloader.dataset.indices = 60
+    return cfg
 
 
 def test_knn_of_the_last_stage(tmp_path, digits):

@@ -14,7 +14,10 @@ from mmrot.models import NIN
 
 @pytest.fixture
 def digits():
-    return Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg.train_dataloader.dataset.indices = 300
+    cfg.test_dataloader.dataset.indices = 60
+    return cfg
 
 
 @pytest.fixture
@@ -117,7 +120,7 @@ def test_what_does_not_exist_is_named(digits, checkpoint):
     with pytest.raises(UserError, match='NIN has no stages 7'):
         mmrot.extract_features(digits, 'random', stages=[7])
     digits.model.backbone.width = 12
-    with pytest.raises(UserError, match='does not fit the backbone NIN'):
+    with pytest.raises(UserError, match='does not fit NIN'):
         mmrot.extract_features(digits, checkpoint)
     digits.test_dataloader = None
     with pytest.raises(UserError, match='no test_dataloader'):
