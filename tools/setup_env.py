@@ -122,9 +122,9 @@ def main() -> None:
     path = args.venv.absolute()
     python = str(path / 'bin/python')
     stamp = path / f'.mmrot-{args.level}'
-    needed = 'mmcv._ext' if args.level == 'full' else 'mmcv'
-    if stamp.exists() and stamp.read_text() == fingerprint() and imports(python, needed):
-        return
+    for complete in (stamp, path / '.mmrot-full'):
+        if complete.exists() and complete.read_text() == fingerprint():
+            return
     start = time.time()
     try:
         if not (path / 'bin/pip').exists():
