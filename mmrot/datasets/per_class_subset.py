@@ -1,9 +1,51 @@
+from collections.abc import Mapping
+
 import numpy as np
 from mmengine.dataset import BaseDataset
 from torch.utils.data import Dataset
 
 from mmrot.errors import UserError
 from mmrot.registry import DATASETS
+
+
+def draw_per_class(
+    labels: np.ndarray,
+    num_per_class: int,
+    seed: int | None = None,
+    names: Mapping[int, str] | None = None,
+) -> np.ndarray:
+    """Return the indices of K images of each class.
+
+    Args:
+        labels: Class indices (N,).
+        num_per_class: Number K of images per class.
+        seed: Random seed of the draw; the first K images by default.
+        names: Names of the classes for the error message, by default the indices.
+
+    Returns:
+        (C, K), one row per class, in the order of the draw.
+
+    Raises:
+        UserError: If K is not a positive integer or a class has fewer images.
+
+    Example:
+        >>> draw_per_class(np.array([1, 0, 1, 0, 1]), 2)
+        array([[1, 3],
+               [0, 2]])
+    """
+    if not isinstance(num_per_class, int) or num_per_class < 1:
+        raise UserError(f'num_per_class={num_per_class} is not a positive integer.')
+    rng = None if seed is None else np.random.default_rng(seed)
+    rows = []
+    for label in np.unique(labels):
+        indices = np.flatnonzero(labels == label)
+        if len(indices) < num_per_class:
+            raise UserError(
+                f'num_per_class={num_per_class}, but class {(names or {}).get(label, label)} has '
+                f'{len(indices)} images.'
+            )
+        rows.append((indices if rng is None else rng.permutation(indices))[:num_per_class])
+    return np.stack(rows)
 
 
 @DATASETS.register_module()
@@ -34,8 +76,6 @@ class PerClassSubset(Dataset):
         seed: int | None = None,
         epoch_length: int | None = None,
     ) -> None:
-        if not isinstance(num_per_class, int) or num_per_class < 1:
-            raise UserError(f'num_per_class={num_per_class} is not a positive integer.')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.dataset.full_init()
         self.metainfo = self.dataset.metainfo
@@ -43,19 +83,8 @@ class PerClassSubset(Dataset):
             [int(self.dataset.get_data_info(i)['gt_label']) for i in range(len(self.dataset))]
         )
         names = dict(enumerate(self.metainfo.get('classes') or ()))
-        rng = None if seed is None else np.random.default_rng(seed)
-        chosen = []
-        for label in np.unique(labels):
-            indices = np.flatnonzero(labels == label)
-            if len(indices) < num_per_class:
-                raise UserError(
-                    f'num_per_class={num_per_class}, but class {names.get(label, label)} has '
-                    f'{len(indices)} images.'
-                )
-            if rng is not None:
-                indices = rng.permutation(indices)
-            chosen.append(np.sort(indices[:num_per_class]))
-        self.indices = np.stack(chosen, axis=1).ravel()  # (K*C,), classes alternate
+        chosen = np.sort(draw_per_class(labels, num_per_class, seed, names))  # (C, K)
+        self.indices = chosen.T.ravel()  # (K*C,), classes alternate
         self.epoch_length = len(self.indices) if epoch_length is None else epoch_length
         if self.epoch_length < len(self.indices):
             raise UserError(

@@ -5,15 +5,16 @@ from sklearn.datasets import load_digits
 from mmrot.datasets import Digits
 
 
-def test_digits_splits_are_disjoint_and_complete():
-    train, test = Digits('train', size=8), Digits('test', size=8)
-    assert (len(train), len(test)) == (1497, 300)
+@pytest.mark.parametrize(('hold_out', 'sizes'), [(6, (1497, 300)), (3, (1198, 599))])
+def test_digits_splits_are_disjoint_and_complete(hold_out, sizes):
+    train, test = (Digits(split, size=8, hold_out=hold_out) for split in ('train', 'test'))
+    assert (len(train), len(test)) == sizes
     digits = load_digits()
-    first = test.get_data_info(1)  # the 6th digit at its own size
+    first = test.get_data_info(1)  # at its own size
     np.testing.assert_array_equal(
-        first['img'][..., 0], np.round(digits.images[6] * 255 / 16).astype(np.uint8)
+        first['img'][..., 0], np.round(digits.images[hold_out] * 255 / 16).astype(np.uint8)
     )
-    assert first['gt_label'] == digits.target[6]
+    assert first['gt_label'] == digits.target[hold_out]
     counts = np.bincount(train.get_gt_labels()) + np.bincount(test.get_gt_labels())
     np.testing.assert_array_equal(counts, np.bincount(digits.target))
 
@@ -31,6 +32,7 @@ def test_digits_are_enlarged_to_three_equal_channels():
     [
         (dict(split='val'), "split='val' is not 'train' or 'test'"),
         (dict(size=4), 'size=4 is below 8'),
+        (dict(hold_out=1), 'hold_out=1 is below 2'),
     ],
 )
 def test_digits_reject_invalid_arguments(arguments, message):
