@@ -5,7 +5,7 @@ from mmengine.registry import MODELS
 from mmrot.visualization import draw_rotation_predictions
 
 
-def test_rotation_predictions_name_true_and_predicted_rotation():
+def test_rotation_predictions_show_true_and_predicted_rotation():
     model = MODELS.build(
         dict(
             type='mmrot.RotationPred',
@@ -18,8 +18,8 @@ def test_rotation_predictions_name_true_and_predicted_rotation():
     model.head.fc.bias.data = torch.tensor([0.0, 1.0])  # predicts 180°
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     figure = draw_rotation_predictions(model, images)
-    titles = [axis.get_title() for axis in figure.axes]
-    assert titles == ['true 0°, predicted 180°'] * 2 + ['true 180°, predicted 180°'] * 2
+    assert [axis.get_title() for axis in figure.axes] == ['180°'] * 4
+    assert [axis.get_ylabel() for axis in figure.axes[::2]] == ['rotated by 0°', 'rotated by 180°']
     assert [axis.title.get_color() for axis in figure.axes[1:3]] == ['tab:red', 'tab:green']
     drawn = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
     upright = images.permute(0, 2, 3, 1).numpy() / 255
