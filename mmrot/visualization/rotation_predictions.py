@@ -29,7 +29,7 @@ def draw_rotation_predictions(model: nn.Module, images: Tensor) -> Figure:
         squeeze=False,
         layout='constrained',
     )
-    figure.suptitle('Predicted rotation of each copy', fontsize=11)
+    figure.suptitle('Predicted rotation of each copy (green: right, red: wrong)', fontsize=10)
     for k, row in enumerate(axes):
         row[0].set_ylabel(f'rotated by {angles[k]}°', fontsize=8)
         for axis, sample, rotated in zip(row, samples, copies, strict=True):
