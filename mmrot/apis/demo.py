@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -34,9 +35,9 @@ RUNS = 3  # pretrainings, each with its own seed
 DRAWS = 3  # of the labelled digits in each run
 BLOCKS = ('block 1', 'block 2', 'block 3', 'block 4')
 METHODS = {
-    'rotnet': 'linear classifier on RotNet features',
-    'random': 'linear classifier on random features',
-    'supervised': 'same network trained from scratch',
+    'rotnet': 'RotNet features',
+    'random': 'random features',
+    'supervised': 'trained from scratch',
 }
 ELEMENTS = 768  # of a pooled map; the size of blocks 2 to 4 at width 48
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse regularisation of linear classifiers
@@ -166,8 +167,7 @@ def supervised_accuracy(
     model.init_weights()
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     scheduler = MultiStepLR(optim_wrapper.optimizer, [STEPS // 2, STEPS * 3 // 4], gamma=0.2)
-    labels = np.array([int(sample.gt_label) for sample in train.samples])
-    labelled, _ = split_labels(labels, num_per_class, seed)
+    labelled, _ = split_labels(_labels(train), num_per_class, seed)
     rng = np.random.default_rng(seed)
     for _ in range(STEPS):
         batch = train.__getitems__(rng.permutation(labelled)[:BATCH_SIZE])
@@ -175,7 +175,8 @@ def supervised_accuracy(
         scheduler.step()
     model.eval()
     samples = model.test_step(test.__getitems__(range(len(test))))
-    return 100 * float(np.mean([int(s.pred_label) == int(s.gt_label) for s in samples]))
+    predictions = np.array([int(sample.pred_label) for sample in samples])
+    return 100 * float(np.mean(predictions == _labels(test)))
 
 
 def run_demo(work_dir: str, cfg_options: Mapping | None = None) -> dict:
@@ -194,13 +195,9 @@ def run_demo(work_dir: str, cfg_options: Mapping | None = None) -> dict:
     """
     start = time.monotonic()
     train_seconds = 0.0
-    rotation_accuracy = []
-    accuracies: dict[str, dict[str, list[float]]] = {
-        name: {str(count): [] for count in LABELS_PER_CLASS} for name in METHODS
-    }
-    blocks: dict[str, dict[str, list[float]]] = {
-        name: {block: [] for block in BLOCKS} for name in ('rotnet', 'random')
-    }
+    rotation_accuracy: list[float] = []
+    accuracies: dict = {name: defaultdict(list) for name in METHODS}
+    blocks: dict = {name: defaultdict(list) for name in ('rotnet', 'random')}
     for seed in range(RUNS):
         cfg = demo_config(str(Path(work_dir, f'seed{seed}')), seed, cfg_options)
         print(f'Run {seed + 1} of {RUNS}: learning to recognise rotations, without labels')
@@ -212,7 +209,7 @@ def run_demo(work_dir: str, cfg_options: Mapping | None = None) -> dict:
 
         print(f'Run {seed + 1} of {RUNS}: classifying digits with few labels')
         few_labels = [*product(LABELS_PER_CLASS, range(seed * DRAWS, (seed + 1) * DRAWS))]
-        for name, results in blocks.items():
+        for name in blocks:
             backbone = MODELS.build({**cfg.model.backbone, 'out_indices': range(len(BLOCKS))})
             backbone.init_weights()
             if name == 'rotnet':
@@ -223,27 +220,19 @@ def run_demo(work_dir: str, cfg_options: Mapping | None = None) -> dict:
                 accuracies[name][str(count)].append(by_block[selected])
                 if count == LABELS_OF_BLOCKS:
                     for block, accuracy in by_block.items():
-                        results[block].append(accuracy)
-        images = InMemoryImages(_digits(cfg, 'train'), padding=1)
+                        blocks[name][block].append(accuracy)
+        train_images = InMemoryImages(_digits(cfg, 'train'), padding=1)
         test_images = InMemoryImages(_digits(cfg, 'test'))
         for count, draw in few_labels:
-            accuracy = supervised_accuracy(cfg, images, test_images, count, draw)
+            accuracy = supervised_accuracy(cfg, train_images, test_images, count, draw)
             accuracies['supervised'][str(count)].append(accuracy)
 
-    _print_table(
-        'labels per class', {METHODS[name]: results for name, results in accuracies.items()}
-    )
-    _print_table(
-        f'{LABELS_OF_BLOCKS} labels per class',
-        {METHODS[name]: results for name, results in blocks.items()},
-    )
-    digits = InMemoryImages(_digits(cfg, 'test'))
-    labels = [int(sample.gt_label) for sample in digits.samples]
-    figure = draw_rotation_predictions(
-        model, digits.images[draw_per_class(np.array(labels), 1)[:, 0]]
-    )
+    _print_table('labels per class', accuracies)
+    _print_table(f'{LABELS_OF_BLOCKS} labels per class', blocks)
+    one_per_class = draw_per_class(_labels(test_images), 1)[:, 0]
+    figure = draw_rotation_predictions(model, test_images.images[one_per_class])
     picture = Path(work_dir, 'rotations.png')
-    figure.savefig(picture, dpi=150)
+    figure.savefig(picture, dpi=100)
     plt.close(figure)
     result = dict(
         rotation_accuracy=rotation_accuracy,
@@ -266,6 +255,10 @@ def _digits(cfg: Config, split: str) -> Digits:
     return Digits(split, dataset.size, dataset.hold_out, pipeline=cfg.test_pipeline)
 
 
+def _labels(images: InMemoryImages) -> np.ndarray:
+    return np.array([int(sample.gt_label) for sample in images.samples])
+
+
 def _preprocessor(cfg: Config) -> dict:
     return dict(type='mmpretrain.ClsDataPreprocessor', **cfg.data_preprocessor)
 
@@ -274,12 +267,12 @@ def _mean_std(values: Sequence[float]) -> str:
     return f'{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}'
 
 
-def _print_table(corner: str, rows: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-    """Print accuracies as mean ± sample standard deviation."""
+def _print_table(corner: str, accuracies: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """Print accuracies as mean ± sample standard deviation, one row per method."""
     table = Table(title=f'Accuracy on test digits in %, mean ± std of {RUNS * DRAWS} runs')
     table.add_column(corner)
-    for column in next(iter(rows.values())):
+    for column in accuracies['rotnet']:
         table.add_column(column, justify='right')
-    for title, results in rows.items():
-        table.add_row(title, *map(_mean_std, results.values()))
+    for name, results in accuracies.items():
+        table.add_row(METHODS[name], *map(_mean_std, results.values()))
     Console().print(table)
