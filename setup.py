@@ -11,7 +11,7 @@ VERSION = re.search(r"'(.+)'", (ROOT / 'mmrot/version.py').read_text())[1]
 setup(
     name='mmrot',
     version=VERSION,
-    description='Self-supervised learning by rotation prediction for the mm family',
+    description='Self-supervised pretraining by rotation prediction for OpenMMLab',
     long_description=(ROOT / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',

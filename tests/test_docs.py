@@ -1,25 +1,79 @@
-"""The pages hold no gaps, and what they name exists."""
+"""The pages have no gaps, what they name exists, and the README's code runs."""
 
 import re
 
 import pytest
+import torch
 import yaml
 from helpers import ROOT
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
 
 import mmrot
+from mmrot.cli import COMMANDS
+from mmrot.cli.eval import KINDS
 
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
+README = (ROOT / 'README.md').read_text()
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r'^#+ (.+)$', text, re.MULTILINE)
+    return {re.sub(r'[^\w -]', '', h.lower()).replace(' ', '-') for h in headings}
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
-def test_pages(page):
+def test_page_names_only_what_exists(page):
     text = page.read_text()
     assert not re.findall(r'@[A-Z]+@|TODO|FIXME', text)
     for target in re.findall(r'\]\(([^)]+)\)', text):
-        file = target.partition('#')[0]
-        assert target.startswith('http') or (page.parent / file).exists(), target
+        if target.startswith('http'):
+            continue
+        file, _, anchor = target.partition('#')
+        path = page.parent / file if file else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path.read_text()), target
     for name in re.findall(r'(?:configs|tools)/[\w/.-]+\.(?:py|sh)', text):
         assert (ROOT / name).exists(), name
+    for name in re.findall(r'mmrot(?: train|::)\s?([\w/]+/\w+\.py)', text):
+        assert name in mmrot.list_configs(), name
+    for command, kind in re.findall(r'(?:^    |`)mmrot ([a-z-]+)(?: ([a-z0-9-]+))?', text, re.M):
+        assert command in COMMANDS, command
+        assert command != 'eval' or kind in KINDS, kind
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 120
+
+
+def test_readme_config_builds(tmp_path):
+    config = tmp_path / 'mobilenet.py'
+    config.write_text(re.search(r'`mobilenet\.py`.*?```python\n(.*?)```', README, re.S)[1])
+    cfg = Config.fromfile(config)
+    with DefaultScope.overwrite_default_scope('mmrot'):
+        model = MODELS.build(cfg.model).eval()
+    (*_, features) = model.backbone(torch.rand(1, 3, 32, 32))
+    assert features.shape[1] == cfg.model.head.in_channels
+
+
+def test_readme_python_code_trains(photo_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'photos').symlink_to(photo_folder)
+    code = next(c for c in re.findall(r'```python\n(.*?)```', README, re.S) if 'Runner' in c)
+    small = """cfg.train_cfg.max_epochs = 1
+cfg.model.backbone.width = cfg.model.head.in_channels = 12
+for loader in (cfg.train_dataloader, cfg.val_dataloader):
+    loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
+"""
+    code, changes = re.subn(r'cfg\.train_cfg\.max_epochs = \d+', small, code)
+    assert changes == 1
+    names: dict = {}
+    exec(code, names)
+    assert (tmp_path / 'work_dirs/photos/epoch_1.pth').exists()
+    assert names['backbone'](torch.rand(2, 3, 32, 32))[-1].shape == (2, 12, 8, 8)
 
 
 def test_experiments_page_names_every_config():
