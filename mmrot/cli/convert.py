@@ -42,7 +42,9 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     command.add_argument('--style', choices=STYLES, default='mmrot', help='names of the keys')
     command.add_argument(
-        '--config', help='pretraining config, for networks other than AlexNet, NIN and ResNet'
+        '--config',
+        help='pretraining config, for networks other than AlexNet, NIN and ResNet if the '
+        'checkpoint does not contain it',
     )
     command.set_defaults(run=convert_backbone)
     command = commands.add_parser(

@@ -9,6 +9,7 @@ verification.
 
 import platform
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmrot.config import find_config
 from mmrot.datasets import ImageFolder
 from mmrot.errors import UserError, prefix_errors
 from mmrot.models import NIN
@@ -25,10 +27,17 @@ from mmrot.version import __version__
 
 from .absorb_bn import absorb_bn, check_norm_eps
 from .checkpoint import load_checkpoint, sha256
+from .checkpoint_config import checkpoint_config
 from .export import export_backbone
 from .foreign import guess_format, import_rotnet
 from .fully_convolutional import fully_convolutional
 from .images import read_images, sample_paths
+from .library_names import (
+    LIBRARIES,
+    build_torchvision_network,
+    keys_left_out,
+    network_family,
+)
 from .network import build_network, network_config
 from .rescale import rescale
 from .state_dict import split_backbone, state_dict_of
@@ -42,28 +51,32 @@ def convert_backbone(
 ) -> Path:
     """Extract the backbone from a pretraining checkpoint.
 
-    The network must take all weights. With the names of torchvision or timm, torchvision's network
-    must compute the same features.
+    The network must take all weights. With the names of torchvision, its network must compute the
+    same features.
 
     Args:
         source: Checkpoint of pretraining, or a bare backbone.
         out: File to write.
         style: Library whose names the keys get, see :func:`mmrot.weights.export_backbone`.
         config: Config of the pretraining, which is run: a file or a name such as
-            ``'mmrot::rotnet/alexnet_in1k.py'``. Required for networks other than AlexNet, NIN and
-            ResNet.
+            ``'rotnet/alexnet_in1k.py'``. Required for networks other than AlexNet, NIN and ResNet
+            if the checkpoint does not contain it.
         trust: Whether to unpickle anything.
     """
 
     def transform(checkpoint: dict[str, Any]) -> Converted:
-        backbone, rest = split_backbone(state_dict_of(checkpoint, source))
-        weights = export_backbone(backbone, style)
-        network = build_network(
-            weights, Config.fromfile(config).model.backbone if config else None
-        )
-        if style in ('torchvision', 'timm'):
+        found, rest = split_backbone(state_dict_of(checkpoint, source))
+        weights = export_backbone(found, style)
+        # a bare ResNet may have a classifier
+        backbone = weights if network_family(weights) == 'ResNet' else found
+        network = build_network(backbone, _backbone_config(checkpoint, backbone, source, config))
+        family = network_family(backbone)
+        if style == 'torchvision' or (style, family) == ('timm', 'ResNet'):  # the same names
             _compare_with_torchvision(network, weights)
-        return weights, {**backbone, **rest}.keys() - weights, f'backbone, names of {style}'
+        elif style not in ('mmrot', 'timm') and family != 'ResNet':
+            _check_host(network, style)
+        left_out = keys_left_out(found, style) if style in LIBRARIES else []
+        return weights, [*rest, *left_out], f'backbone, names of {style}'
 
     return _convert(source, out, trust, transform)
 
@@ -259,14 +272,35 @@ def _noise(network: nn.Module) -> Tensor:
     return torch.randn((4, 3, size, size), generator=generator)
 
 
-def _compare_with_torchvision(network: Any, weights: dict[str, Tensor]) -> None:
-    """Check that torchvision's ResNet takes the weights and computes the same features."""
-    from torchvision import models
+def _backbone_config(
+    checkpoint: dict[str, Any], backbone: dict[str, Tensor], source: str, config: str | None
+) -> dict[str, Any]:
+    """Return the config of a backbone: the one passed, inferred, or in the checkpoint."""
+    if config is not None:
+        return Config.fromfile(find_config(config)).model.backbone
+    try:
+        return network_config(backbone)
+    except UserError:
+        with suppress(UserError):
+            return checkpoint_config(checkpoint, source).model.backbone
+        raise
 
-    theirs = getattr(models, f'resnet{network.depth}')(weights=None)
-    theirs.fc = nn.Identity()
-    theirs.load_state_dict(weights)
+
+def _check_host(network: nn.Module, style: str) -> None:
+    name, host = type(network).__name__, type(network).__module__.partition('.')[0]
+    if host != style:
+        raise UserError(
+            f"the names of {host}'s {name} are not those of {style}. Use --style {host}, and the "
+            f"network in {style} as type='{host}.{name}'."
+        )
+
+
+def _compare_with_torchvision(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Check that torchvision's network takes the weights and computes the same features."""
+    theirs = build_torchvision_network(weights)
     images = _noise(network)
     with torch.no_grad():
-        expected = network(images)[-1].mean((2, 3))
-        _check_outputs('in torchvision', expected, theirs.eval()(images), 1e-4)
+        expected = network(images)[-1]
+        if expected.ndim == 4:
+            expected = expected.mean((2, 3))
+        _check_outputs('in torchvision', expected, theirs(images).flatten(1), 1e-4)

@@ -2,11 +2,11 @@ from torch import Tensor
 
 from mmrot.errors import UserError
 
-from .network import network_config
+from .library_names import LIBRARIES, rename_for_library
+from .network import is_own_network
 from .state_dict import split_backbone
 
-# ResNets have the same names in mmpretrain, mmdet, mmseg, torchvision and timm.
-STYLES = ('mmrot', 'mmpretrain', 'mmdet', 'mmseg', 'torchvision', 'timm')
+STYLES = ('mmrot', 'mmpretrain', 'mmdet', 'mmseg', *LIBRARIES)
 
 
 def export_backbone(state_dict: dict[str, Tensor], style: str = 'mmrot') -> dict[str, Tensor]:
@@ -14,9 +14,10 @@ def export_backbone(state_dict: dict[str, Tensor], style: str = 'mmrot') -> dict
 
     Args:
         state_dict: State dict of a pretraining model or of a bare backbone.
-        style: Library whose names the keys get: ``'mmrot'`` for any network; ``'mmpretrain'``,
-            ``'mmdet'``, ``'mmseg'``, ``'torchvision'`` or ``'timm'`` for a ResNet. The last two
-            leave out the classifier, ``fc``.
+        style: Library whose names the keys get. ``'mmrot'`` leaves those of any network as they
+            are. So do ``'mmpretrain'``, ``'mmdet'`` and ``'mmseg'``, for networks of these
+            projects. ``'torchvision'`` and ``'timm'`` are for the networks of
+            :func:`mmrot.weights.library_names.rename_for_library`.
 
     Returns:
         State dict of the backbone.
@@ -29,12 +30,6 @@ def export_backbone(state_dict: dict[str, Tensor], style: str = 'mmrot') -> dict
     backbone, _ = split_backbone(state_dict)
     if style == 'mmrot':
         return backbone
-    network = network_config(backbone)['type']
-    if network != 'mmpretrain.ResNet':
-        raise UserError(
-            f'style {style!r} is for ResNets. Use style mmrot, and the network as {network}.'
-        )
-    if style in ('torchvision', 'timm'):
-        backbone.pop('fc.weight', None)
-        backbone.pop('fc.bias', None)
-    return backbone
+    if is_own_network(backbone):
+        raise UserError(f'only mmrot has AlexNet and NIN with these weights, not {style}.')
+    return rename_for_library(backbone, style) if style in LIBRARIES else backbone

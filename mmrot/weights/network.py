@@ -10,6 +10,14 @@ from mmrot.models import AlexNet
 from .state_dict import load_backbone
 
 
+def is_own_network(backbone: dict[str, Tensor]) -> bool:
+    """Return whether a state dict is of a bare :class:`mmrot.AlexNet` or :class:`mmrot.NIN`."""
+    if 'block1.layer1.conv.weight' in backbone:
+        return True
+    stages = {key.partition('.')[0] for key in backbone}
+    return 'conv1.conv.weight' in backbone and stages <= set(AlexNet.STAGES)
+
+
 def network_config(backbone: dict[str, Tensor]) -> dict:
     """Infer from its keys which network a state dict belongs to.
 
@@ -34,7 +42,7 @@ def network_config(backbone: dict[str, Tensor]) -> dict:
             out_indices=(max(blocks) - 1,),
             norm_cfg=dict(type='BN') if 'block1.layer1.bn.weight' in backbone else None,
         )
-    if 'conv1.conv.weight' in backbone:
+    if is_own_network(backbone):
         last = max(AlexNet.STAGES.index(key.partition('.')[0]) for key in backbone)
         fc6 = backbone.get('fc6.fc.weight')
         width = {} if fc6 is None else dict(fc_channels=len(fc6))

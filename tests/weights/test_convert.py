@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from helpers import authors_nin, lively
-from mmpretrain.models import ConvNeXt, ResNet
+from mmpretrain.models import ConvNeXt, MobileNetV2, ResNet
 
 from mmrot.datasets import ImageFolder
+from mmrot.errors import UserError
 from mmrot.models import NIN, AlexNet
 from mmrot.weights.checkpoint import load_checkpoint, sha256
 from mmrot.weights.convert import (
@@ -170,6 +171,30 @@ def test_backbone_of_another_project_needs_config(tmp_path, run_tool, capsys):
     config.write_text(config.read_text().replace('atto', 'femto'))
     with pytest.raises(SystemExit, match='does not fit ConvNeXt, 126 of 126 keys'):
         run_tool(*command, '--config', config)
+
+
+def test_backbone_of_mmpretrain_is_exported(tmp_path, capsys):
+    """The config in the checkpoint says which network it is."""
+    network = MobileNetV2()
+    state = {f'backbone.{key}': value for key, value in network.state_dict().items()}
+    text = (
+        "model = dict(backbone=dict(type='mmpretrain.MobileNetV2'), type='mmrot.RotationPred')\n"
+        'test_dataloader = dict(dataset=dict(pipeline=[]))\n'
+    )
+    source, out = str(tmp_path / 'x.pth'), str(tmp_path / 'out.pth')
+    torch.save({'state_dict': {**state, 'head.fc.bias': torch.rand(4)}}, source)
+    with pytest.raises(UserError, match=r'expected the weights of .* backbone --config'):
+        convert_backbone(source, out, 'mmpretrain')
+    checkpoint = {'state_dict': {**state, 'head.fc.bias': torch.rand(4)}, 'meta': dict(cfg=text)}
+    torch.save(checkpoint, source)
+    written = load_checkpoint(convert_backbone(source, out, 'mmpretrain'))['state_dict']
+    assert written.keys() == network.state_dict().keys()
+    written = load_checkpoint(convert_backbone(source, out, 'torchvision'))['state_dict']
+    assert 'features.18.0.weight' in written
+    with pytest.raises(
+        UserError, match=r"Use --style mmpretrain, .* type='mmpretrain\.MobileNetV2'"
+    ):
+        convert_backbone(source, out, 'mmdet')
 
 
 @torch.no_grad()

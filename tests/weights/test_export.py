@@ -31,8 +31,9 @@ def test_exported_nin_loads_and_other_styles_raise():
     out = export_backbone(state)
     assert out.keys() == NIN(3, 12).state_dict().keys()
     assert export_backbone({f'backbone.{k}': v for k, v in out.items()}).keys() == out.keys()
-    with pytest.raises(ValueError, match=r"'timm' is for ResNets"):
-        export_backbone(state, 'timm')
+    for style in ('timm', 'mmdet'):
+        with pytest.raises(ValueError, match=f'only mmrot has AlexNet and NIN .* not {style}'):
+            export_backbone(state, style)
     with pytest.raises(ValueError, match="style 'keras': expected one of mmrot, mmpretrain"):
         export_backbone(state, 'keras')
 
