@@ -11,8 +11,8 @@ with suppress(ModuleNotFoundError):  # `mmrot doctor` reports what is missing
 
     # mmengine resolves 'package::config' bases for the packages in this map only.
     _config_utils.MODULE2PACKAGE.setdefault('mmrot', 'mmrot')
-    # The map's own value, 'mmsegmentation', is a distribution that the onedl fork
-    # does not have; the module name is found under either distribution.
+    # The default value, 'mmsegmentation', is a distribution that the onedl fork does
+    # not provide; the module name works with either distribution.
     _config_utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is used, so that ``import mmrot`` stays quick."""
+    """Import the parts that need torch on first access, to keep ``import mmrot`` fast."""
     if name in __all__:
         from . import apis
 

@@ -1,4 +1,4 @@
-"""Find mmrot's configs, in a checkout and in an installed wheel alike."""
+"""Find mmrot's configs, in a checkout or in an installed wheel."""
 
 import os
 from difflib import get_close_matches
@@ -14,8 +14,8 @@ def list_configs() -> list[str]:
 
     Returns:
         Sorted paths relative to the config folder, without the fragments in
-        ``_base_``, such as ``'rotnet/alexnet_in1k.py'``. A config inherits one
-        with ``_base_ = 'mmrot::rotnet/alexnet_in1k.py'``.
+        ``_base_``, such as ``'rotnet/alexnet_in1k.py'``. To inherit from one, write
+        ``_base_ = 'mmrot::rotnet/alexnet_in1k.py'``.
 
     Example:
         >>> 'rotnet/alexnet_in1k.py' in list_configs()

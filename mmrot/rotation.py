@@ -85,7 +85,7 @@ def quarter_turn(images: Tensor, k: int) -> Tensor:
 
 
 def central_square(images: Tensor, angle: int) -> Tensor:
-    """Rotate by 0° or 45° and keep the square that no rotation leaves empty.
+    """Rotate by 0° or 45° and crop to the central square that stays filled.
 
     A square of side S rotated by 45° covers an upright central square of side
     S/√2 and no larger one. Rotating, cropping to that square and resizing back
@@ -111,7 +111,7 @@ def central_square(images: Tensor, angle: int) -> Tensor:
         grid = F.affine_grid(
             theta.expand(len(images), 2, 3), list(images.shape), align_corners=False
         )
-        # No sample is outside the image; 'border' serves the outer taps of the kernel.
+        # No sample is outside the image; 'border' is for the outer taps of the kernel.
         warped = F.grid_sample(
             pixels,
             grid.to(pixels.dtype),

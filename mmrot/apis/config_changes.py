@@ -1,6 +1,6 @@
-"""Changes of a config: each function takes a config and returns a changed copy.
+"""Modify configs: each function takes a config and returns a modified copy.
 
-The options of the command line are these functions; from Python they chain::
+The command-line options are implemented by these functions; in Python, chain them::
 
     cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_cifar10.py'))
     cfg = in_memory(with_image_folder(cfg, 'photos'))
@@ -68,8 +68,8 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
     """Return a pretraining config that reads a folder of photos, without labels.
 
     Args:
-        cfg: Pretraining config. Its pipelines stay; those of data sets that hold
-            arrays get a loader of image files.
+        cfg: Pretraining config. Its pipelines are kept; those that read arrays get an
+            image-loading step first.
         train: Folder of training photos, nested folders included.
         val: Folder of validation and test photos. By default every 20th photo of
             ``train`` is held out.
@@ -99,13 +99,13 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
 
 
 def with_labelled_folder(cfg: Config, root: str) -> Config:
-    """Return a classification config that reads a folder of photos per class.
+    """Return a classification config that reads photos from one folder per class.
 
-    Pipelines and wrappers of data sets stay. The head gets the number of classes,
+    Pipelines and dataset wrappers are kept. The head is set to the number of classes,
     and a multi-label head becomes a softmax classifier.
 
     Args:
-        cfg: Classification config, such as a probe's.
+        cfg: Classification config, such as that of a probe.
         root: Folder with ``train/<class>/`` and ``val/<class>/`` or ``test/<class>/``.
 
     Raises:
@@ -140,19 +140,19 @@ def with_labelled_folder(cfg: Config, root: str) -> Config:
         )
     head = cfg.model.head
     head.num_classes = len(classes['train'])
-    if _is_a(cfg, MODELS, head, MultiLabelLinearClsHead):  # here a photo has one class
+    if _is_a(cfg, MODELS, head, MultiLabelLinearClsHead):  # each photo has one class
         head.type = 'mmpretrain.LinearClsHead'
         head.loss.use_sigmoid = False
     return cfg
 
 
 def in_memory(cfg: Config) -> Config:
-    """Return a config that holds its images in memory and augments whole batches.
+    """Return a config that keeps its images in memory and augments whole batches.
 
     Args:
-        cfg: Config of pretraining or of a probe. The random transforms of its
-            pipelines may be ``RandomCrop`` and ``RandomFlip``, after all others
-            except the packing.
+        cfg: Config for pretraining or for a probe. The only random transforms that its
+            pipelines may contain are ``RandomCrop`` and ``RandomFlip``, after all
+            other steps except ``PackInputs``.
 
     Raises:
         UserError: If a pipeline is missing or has other random transforms.
@@ -199,7 +199,7 @@ def with_backbone(cfg: Config, checkpoint: str, trust: bool = False) -> Config:
         cfg: Config with :class:`mmrot.LoadBackboneHook` as
             ``default_hooks.load_backbone``, or in ``custom_hooks``.
         checkpoint: Checkpoint file, or ``'random'``.
-        trust: Whether to unpickle everything in the file, which can run code.
+        trust: Whether to unpickle arbitrary objects in the file, which can run code.
 
     Raises:
         UserError: If the config has no such hook.
@@ -251,14 +251,14 @@ def with_drawing(
     interval: int = 1,
     wait_time: float = 2.0,
 ) -> Config:
-    """Return a config whose host draws the predictions on test images.
+    """Return a config that draws predictions on test images.
 
     Args:
         cfg: Config of mmpretrain, mmdet or mmseg.
         show: Whether to show the pictures in a window.
         out_dir: Folder for the pictures.
-        interval: Draw every n-th image or batch.
-        wait_time: Seconds for which a picture is shown.
+        interval: Interval between drawn images or batches.
+        wait_time: Seconds to show each picture.
 
     Raises:
         UserError: If ``default_hooks.visualization`` is missing, as in pretraining.
@@ -280,14 +280,14 @@ def with_drawing(
 def with_loader_defaults(
     cfg: Config, pin_memory: bool = True, persistent_workers: bool = True
 ) -> Config:
-    """Return a config whose dataloaders have the defaults of its host's launcher.
+    """Return a config with the dataloader defaults of mmpretrain's training script.
 
     mmpretrain's configs rely on these; those of mmdet and mmseg are complete.
 
     Args:
         cfg: Any config.
-        pin_memory: False turns it off, as does a machine without a GPU.
-        persistent_workers: False turns them off.
+        pin_memory: False disables it; so does a machine without a GPU.
+        persistent_workers: False disables them.
     """
     cfg = copy.deepcopy(cfg)
     for field, _ in _innermost(cfg):
@@ -304,14 +304,14 @@ def with_loader_defaults(
 
 
 def with_options(cfg: Config, options: dict[str, Any]) -> Config:
-    """Return a config with single settings replaced.
+    """Return a config with individual settings overridden.
 
-    Where the config tests on what it validates on, settings of ``val_dataloader``
+    If the config validates and tests on the same data, settings of ``val_dataloader``
     and ``val_evaluator`` also apply to ``test_dataloader`` and ``test_evaluator``.
 
     Args:
         cfg: Any config.
-        options: New values by dotted keys, such as ``{'model.angles': (0, 180)}``.
+        options: Dotted key → new value, such as ``{'model.angles': (0, 180)}``.
     """
     cfg = copy.deepcopy(cfg)
     for name in ('dataloader', 'evaluator'):
@@ -341,7 +341,7 @@ def _innermost(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
 
 
 def _class(cfg: Config, registry: Registry, part: ConfigDict | None) -> Any:
-    """Return the class or function that a part of a config names, in the config's scope."""
+    """Resolve the ``type`` of part of a config, in the config's scope."""
     if part is None or not isinstance(part.get('type'), str):
         return part and part.get('type')
     with (
@@ -357,7 +357,7 @@ def _is_a(cfg: Config, registry: Registry, part: ConfigDict | None, base: type) 
 
 
 def _read_files(cfg: Config) -> None:
-    """Make every pipeline start with a loader of image files, in place."""
+    """Prepend image loading to every pipeline that lacks it, in place."""
     for _, holder in _innermost(cfg):
         pipeline = holder.dataset.get('pipeline')
         if pipeline and not any(_is_a(cfg, TRANSFORMS, s, LoadImageFromFile) for s in pipeline):
@@ -367,12 +367,12 @@ def _read_files(cfg: Config) -> None:
 
 
 def _crops_with_zeros(step: ConfigDict) -> bool:
-    """Check that a RandomCrop has no other setting than a size and zeros on every side."""
+    """Check that a RandomCrop sets only a square size and equal zero padding."""
     sizes = (step.get('crop_size'), step.get('padding') or 0)
     known = {'type', '_scope_', 'crop_size', 'padding'}
     return set(step) <= known and all(isinstance(size, int) for size in sizes)
 
 
 def _flips_half(step: ConfigDict) -> bool:
-    """Check that a RandomFlip mirrors half of the images left to right."""
+    """Check that a RandomFlip flips horizontally with probability 0.5."""
     return step.get('prob') == 0.5 and step.get('direction', 'horizontal') == 'horizontal'

@@ -20,7 +20,7 @@ from mmrot.weights.checkpoint import sha256
 from .features import RANDOM, build_split, extract_features
 
 KNN_KS = (10, 20, 100, 200)
-# Elements per image that the SVM protocol pools maps to, about.
+# Approximate number of elements per image to which the SVM protocol pools feature maps.
 SVM_ELEMENTS = 9000
 _INTERPOLATED, *_OTHER_MEASURES = MEASURES
 
@@ -36,35 +36,35 @@ def evaluate_features(
     jobs: int = -1,
     trust: bool = False,
 ) -> list[Record]:
-    """Extract the features of the training and the test data and evaluate them.
+    """Extract features of the training and test data and evaluate them.
 
     Prints the published tables with the measured rows, and writes them to
-    ``results.json`` and ``results.md`` in the work directory. What an interrupted
-    run has finished is not computed again. In a distributed job all processes
-    extract and the first one evaluates.
+    ``results.json`` and ``results.md`` in the work directory. An interrupted run
+    resumes where it stopped. In a distributed job, all processes extract features
+    and rank 0 evaluates them.
 
     Args:
-        kind: ``'knn'``, cosine similarity and votes weighted with a temperature of
-            0.07; ``'svm'``; or ``'lowshot'``.
+        kind: ``'knn'`` (cosine similarity, votes weighted with a temperature of 0.07),
+            ``'svm'`` or ``'lowshot'``.
         cfg: Config with labelled training and test data.
-        checkpoint: Checkpoint of pretraining, bare backbone, or ``'random'``.
+        checkpoint: Pretraining checkpoint, bare backbone, or ``'random'``.
         work_dir: Folder for features and results.
-        stages: Stages, see :func:`extract_features`. Defaults to the last one of the
-            config for kNN, to all of them for SVMs.
-        pool: Pooling, see :func:`extract_features`. Defaults to the average for
-            kNN, and for SVMs to the ``pools`` of the config, or about 9000
+        stages: Stages, see :func:`extract_features`. Defaults to the last stage of the
+            config for kNN and to all of them for SVMs.
+        pool: Pooling, see :func:`extract_features`. Defaults to average pooling for
+            kNN, and for SVMs to ``pools`` of the config, or else to about 9000
             elements.
-        ks: Numbers of neighbours of kNN, or of positives per class of low-shot
+        ks: Numbers of neighbours for kNN, or of positives per class for low-shot
             SVMs.
         jobs: Number of processes that train SVMs; -1 for one per core.
-        trust: Whether to unpickle everything in the checkpoint.
+        trust: Whether to unpickle arbitrary objects in the checkpoint.
 
     Returns:
-        The measured numbers; none in processes other than the first.
+        Measured results; empty on ranks other than 0.
 
     Raises:
-        UserError: If the data have no labels, too few images, or the work
-            directory has results already.
+        UserError: If the data have no labels or too few images, or the work
+            directory already contains results.
     """
     work_dir = Path(work_dir)
     check_unused(work_dir)
@@ -175,7 +175,7 @@ def _low_shot(
                     table='resnet50_voc07_low_shot',
                     row=title,
                     values={str(k): 100 * means[sample] for k, means in found.items()},
-                    # the table shows mean and spread of the samples
+                    # the table shows mean and spread over the samples
                     **{**common, 'seed': sample},
                 )
                 for sample in range(samples)

@@ -37,15 +37,15 @@ def extract_features(
     pool: Pool | Mapping[str, Pool] | None = None,
     trust: bool = False,
 ) -> Features:
-    """Extract the features of images by a pretrained backbone.
+    """Extract image features with a pretrained backbone.
 
-    Every image goes through the test pipeline of the config once, in the order of
-    the data set. In a distributed job the processes share the images.
+    Each image passes through the test pipeline of the config once, in dataset order.
+    In a distributed job, the images are split between the processes.
 
     Args:
-        config: Config of pretraining or of classification, or its path. Its
-            ``randomness.seed``, or 0, initialises a random backbone.
-        checkpoint: Checkpoint of pretraining, bare backbone, or ``'random'``.
+        config: Pretraining or classification config, or its path. Its
+            ``randomness.seed``, 0 by default, seeds a random backbone.
+        checkpoint: Pretraining checkpoint, bare backbone, or ``'random'``.
         out: Folder for ``<stage>.npy`` and ``images.csv``, see
             :func:`mmrot.evaluation.features.extract_dataset`. None keeps the
             features in memory.
@@ -54,22 +54,21 @@ def extract_features(
             folders included.
         stages: Stages by name or by index in ``out_indices``. The names are those
             of the config's probes, of the stages of :class:`mmrot.AlexNet` and
-            :class:`mmrot.NIN`, or ``stage<index>``. By default those that the
-            config's backbone returns.
-        pool: ``'avg'`` averages maps over their positions; a number asks for about
-            so many elements; a dict has one of them, or the windows of
-            ``avg_pool2d``, by stage. Defaults to ``pools`` of the config, or
-            ``'avg'``.
-        trust: Whether to unpickle everything in the checkpoint, which can run
+            :class:`mmrot.NIN`, or ``stage<index>``. Defaults to the outputs of the
+            config's backbone.
+        pool: ``'avg'`` for global average pooling, an integer to pool to about that
+            many elements, or a dict from stage to either of these or to arguments of
+            ``avg_pool2d``. Defaults to ``pools`` of the config, or ``'avg'``.
+        trust: Whether to unpickle arbitrary objects in the checkpoint, which can run
             code.
 
     Returns:
-        Features, file names and labels. The features are memory maps if ``out`` is
+        Features, file names and labels. The features are memory-mapped if ``out`` is
         given.
 
     Raises:
-        UserError: If a stage does not exist, the checkpoint does not fit, or the
-            folder has other features.
+        UserError: If a stage does not exist, the checkpoint does not match the
+            backbone, or the folder contains other features.
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
     probes = list((cfg.model.get('head') or {}).get('probes') or ())
@@ -102,17 +101,17 @@ def extract_features(
             batch_size=loader.batch_size,
             num_workers=loader.get('num_workers', 0),
             folder=out,
-            # as JSON reads it again
+            # normalised to what JSON reads back
             source=json.loads(json.dumps(source, default=str)),
         )
 
 
 def build_split(cfg: Config, split: str) -> Dataset:
-    """Build a data set of a config with the pipeline for testing.
+    """Build a dataset of a config with the test pipeline.
 
     Args:
-        cfg: Config with ``<split>_dataloader``; the training data get the pipeline
-            of ``test_dataloader``. Changed in place.
+        cfg: Config with ``<split>_dataloader``; training data use the pipeline of
+            ``test_dataloader``. Modified in place.
         split: ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:
@@ -140,7 +139,7 @@ def _innermost(loader: ConfigDict) -> ConfigDict:
 
 
 def _preprocessor_config(cfg: Config) -> dict[str, Any]:
-    """Return a preprocessor that normalises as the config's does, and does not rotate."""
+    """Return a preprocessor config with the same normalisation but no rotation."""
     own = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
     kept = {key: own[key] for key in ('mean', 'std', 'to_rgb') if key in own}
     return dict(type='mmpretrain.ClsDataPreprocessor', **kept)
@@ -153,7 +152,7 @@ def _build_backbone(
     probes: Sequence[str],
     trust: bool,
 ) -> tuple[nn.Module, list[str], dict[str, str]]:
-    """Build and load a backbone that returns the stages.
+    """Build a backbone that outputs the given stages, and load its weights.
 
     Returns:
         The backbone, the names of its outputs, and where its weights come from.
@@ -201,7 +200,7 @@ def _output_indices(config: ConfigDict, backbone: nn.Module) -> list[int]:
 
 @contextmanager
 def _without_log() -> Iterator[None]:
-    """Keep the initialisation of each weight out of the log."""
+    """Silence the log of weight initialisation."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')

@@ -20,7 +20,7 @@ def list_models(pattern: str | None = None) -> list[str]:
     """List the models that mmrot has a config for.
 
     Args:
-        pattern: Shell-style wildcards. As in mmpretrain, names may continue after it.
+        pattern: Shell-style pattern, matched as a prefix, as in mmpretrain.
 
     Returns:
         Sorted names for :func:`get_model`.
@@ -43,18 +43,18 @@ def get_model(
     Args:
         config: Config or its path, a name from :func:`list_models` or
             ``mmrot.list_configs``; None for the config in the checkpoint, which is parsed without
-            running it.
-        checkpoint: Checkpoint of training with this config. Every key must fit. None leaves the
-            weights at random.
+            being executed.
+        checkpoint: Checkpoint trained with this config; every key must match. None keeps the
+            random initialisation.
         device: Device, such as ``'cuda:0'``; the CPU by default.
-        trust: Whether to unpickle everything in the checkpoint, which can run code.
+        trust: Whether to unpickle arbitrary objects in the checkpoint, which can run code.
 
     Returns:
         Model in eval mode. As with mmpretrain's ``get_model``, its attribute ``_config`` is the
         config.
 
     Raises:
-        UserError: If there is no such config, or the checkpoint does not fit the model.
+        UserError: If there is no such config, or the checkpoint does not match the model.
 
     Example:
         >>> model = get_model('rotnet_nin4_digits')

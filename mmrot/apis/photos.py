@@ -1,4 +1,4 @@
-"""Read photos from wherever they come."""
+"""Read photos from files, URLs, arrays, tensors and PIL images."""
 
 import io
 import os
@@ -15,19 +15,19 @@ from torch import Tensor
 
 from mmrot.errors import UserError
 
-# A path or address, an array, a PIL image or a tensor.
+# A path or URL, an array, a PIL image or a tensor.
 Photo: TypeAlias = str | os.PathLike | np.ndarray | Image.Image | Tensor
 
 MAX_ASPECT_RATIO = 100  # resizing the shorter side to 256 pixels needs 20 MB
 
 
 def list_photos(inputs: Any) -> Iterator[Photo]:
-    """List single photos.
+    """Iterate over single photos.
 
     Args:
         inputs: A photo, a folder, an array (N, H, W, C), a tensor (N, C, H, W), or a list of
-            those. Of a folder, all files are listed by path, nested folders included, without
-            hidden ones.
+            those. Folders are searched recursively, in the order of paths; hidden files are
+            skipped.
 
     Yields:
         Photos.
@@ -56,23 +56,23 @@ def list_photos(inputs: Any) -> Iterator[Photo]:
 
 
 def read_photo(source: Photo) -> np.ndarray:
-    """Read a photo, upright by its EXIF orientation.
+    """Read a photo and apply its EXIF orientation.
 
-    Transparency is dropped, 16 bits per channel are reduced to 8, and of several frames the first
+    The alpha channel is dropped, 16-bit channels are reduced to 8 bits, and only the first frame
     is read.
 
     Args:
-        source: Path or address of a file that Pillow can read; array (H, W) or (H, W, C) with
+        source: Path or URL of a file that Pillow can read; array (H, W) or (H, W, C) with
             channels BGR, as OpenCV reads them; PIL image; or tensor (H, W) or (C, H, W) with
-            channels RGB. C is 1, 3 or 4. Arrays and tensors have integers of 8 or 16 bits without
-            sign, or floating-point values from 0 to 1.
+            channels RGB. C is 1, 3 or 4. Arrays and tensors are uint8, uint16, or floating point
+            from 0 to 1.
 
     Returns:
         (H, W, 3), uint8, BGR. JPEG files have the pixels that OpenCV reads.
 
     Raises:
-        UserError: If the photo cannot be read, or is more than 100 times as long as wide.
-        TypeError: If it is of another type.
+        UserError: If the photo cannot be read, or one side is over 100 times the other.
+        TypeError: If the type is not supported.
     """
     if isinstance(source, str | os.PathLike):
         pixels = _read_file(str(source))
@@ -106,7 +106,7 @@ def _read_file(name: str) -> np.ndarray:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Turn any error into a UserError; damaged files raise almost all kinds."""
+    """Convert any error to a UserError; damaged files raise almost any exception."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # large photos, damaged metadata

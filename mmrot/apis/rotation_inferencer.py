@@ -23,22 +23,22 @@ from .photos import Photo, list_photos, read_photo
 
 
 class RotationInferencer(BaseInferencer):
-    """Predict by which angle photos are rotated.
+    """Predict the rotation angle of photos.
 
-    A photo is read as :func:`mmrot.apis.photos.read_photo` describes and goes through the test
-    pipeline of the config, which resizes and crops it.
+    Photos are read by :func:`mmrot.apis.photos.read_photo` and passed through the test pipeline
+    of the config, which resizes and crops them.
 
     Args:
-        config: Config of pretraining or its path, a name from ``mmrot.list_models`` or
+        config: Pretraining config or its path, a name from ``mmrot.list_models`` or
             ``mmrot.list_configs``, a model from :func:`mmrot.get_model`, or None for the config
             in the checkpoint.
-        checkpoint: Checkpoint of the pretraining. Required unless a model is given.
-        device: Device, such as ``'cuda:0'``; a GPU by default if there is one.
-        trust: Whether to unpickle everything in the checkpoint, which can run code.
+        checkpoint: Pretraining checkpoint. Required unless a model is given.
+        device: Device, such as ``'cuda:0'``. Defaults to the GPU if there is one.
+        trust: Whether to unpickle arbitrary objects in the checkpoint, which can run code.
         show_progress: Whether to show a progress bar.
 
     Raises:
-        UserError: If the config is not one of pretraining, or the checkpoint does not fit.
+        UserError: If the config is not a pretraining config, or the checkpoint does not match it.
 
     Example:
         >>> import mmrot, numpy as np
@@ -81,7 +81,7 @@ class RotationInferencer(BaseInferencer):
     def __call__(
         self, inputs: Photo | Sequence[Photo], batch_size: int = 1, average: bool = False
     ) -> list[dict[str, Any]]:
-        """Predict by which angle photos are rotated.
+        """Predict the rotation angle of photos.
 
         Args:
             inputs: A photo, a folder, or a list of them, see
@@ -94,15 +94,16 @@ class RotationInferencer(BaseInferencer):
         Returns:
             One dict per photo, in the order of the inputs:
 
-            - ``input``: path, or for other types the index among the photos;
+            - ``input``: path, or the index of the photo for other types;
             - ``angle``: most probable angle in degrees counter-clockwise; rotating the photo
               clockwise by it turns it upright;
             - ``probabilities``: dict from angle to probability;
             - ``confidence``: the largest probability;
-            - ``error``: None, or why a photo could not be read; the other values are None then.
+            - ``error``: None, or why the photo could not be read, in which case the other values
+              are None.
 
         Raises:
-            UserError: If a folder has no files, or ``average`` is not possible with the angle
+            UserError: If a folder has no files, or ``average`` is not supported for the angle
                 set of the model.
             TypeError: If an input is not a photo.
         """
@@ -123,7 +124,7 @@ class RotationInferencer(BaseInferencer):
 
     @torch.no_grad()
     def forward(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Predict one batch; images of one shape go through the model together."""
+        """Predict one batch, with one forward pass per image shape."""
         groups: dict[tuple[int, ...], list[tuple[int, int]]] = {}
         for index, photo in enumerate(inputs):
             for shift, view in photo.get('views', {}).items():
@@ -161,7 +162,7 @@ class RotationInferencer(BaseInferencer):
         return shifts
 
     def _shifted(self, shift: int) -> list[int]:
-        """Return the label of each angle after a further rotation."""
+        """Return the label of each angle after a rotation by ``shift``."""
         angles = self.model.angles
         return [
             angles.index((angle + shift) % 360) if shift else k for k, angle in enumerate(angles)
@@ -215,7 +216,7 @@ class RotationInferencer(BaseInferencer):
                 kinds.append(TRANSFORMS.get(step['type']))
                 if kinds[-1] not in _REPLACED:
                     steps.append(TRANSFORMS.build(step))
-        # data sets of arrays yield the channels that the model takes
+        # datasets of arrays already use the channel order of the model
         preprocessor = cfg.model.get('data_preprocessor') or {}
         swaps = any(preprocessor.get(key) for key in ('to_rgb', 'bgr_to_rgb'))
         self._bgr = swaps or mmcv.transforms.LoadImageFromFile in kinds

@@ -13,9 +13,9 @@ from mmrot.version import __version__
 COMMANDS = {
     'train': 'train a model of mmrot, mmpretrain, mmdet or mmseg from a config',
     'test': 'test a checkpoint',
-    'eval': 'evaluate a pretrained backbone by probes, kNN, SVMs, detection or segmentation',
-    'extract': 'extract the features of images by a pretrained backbone',
-    'predict': 'predict by which angle photos are rotated',
+    'eval': 'evaluate a pretrained backbone with probes, kNN, SVMs, detection or segmentation',
+    'extract': 'extract image features with a pretrained backbone',
+    'predict': 'predict the rotation angle of photos',
     'table': 'collect the results of several runs in the tables of the papers',
     'convert': 'extract a backbone, fold batch norm, rescale, import, export',
     'show-predictions': 'draw predictions of a detector or segmentor next to the ground truth',
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one command.
 
     Args:
-        argv: Name of the command and its arguments, by default those of the process.
+        argv: Name of the command and its arguments. Defaults to ``sys.argv[1:]``.
     """
     argv = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module of this package
     parser = argparse.ArgumentParser(

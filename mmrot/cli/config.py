@@ -1,4 +1,4 @@
-"""From arguments to a checked config and its runner."""
+"""Build a checked config and its runner from command-line arguments."""
 
 import argparse
 import inspect
@@ -35,9 +35,9 @@ RUNNER_FIELDS = (set(inspect.signature(MMEngineRunner.__init__).parameters) - {'
     'runner_type',
     'sync_bn',
 }
-# Read by `mmrot test`. Not in RUNNER_FIELDS: test_pipeline would pass for a misspelling.
+# Read by `mmrot test`. Not in RUNNER_FIELDS: test_pipeline would look like a misspelling.
 _TTA_FIELDS = {'tta_model', 'tta_pipeline'}
-# Keys of the fields that no class checks.
+# Keys of the fields that no class validates.
 _KEYS = {
     'auto_scale_lr': {'enable', 'base_batch_size'},
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
@@ -51,7 +51,7 @@ def load_config(args: argparse.Namespace) -> Config:
         args: Arguments of :func:`mmrot.cli.parser.job_parser`.
 
     Raises:
-        UserError: If there is no such config, or an option does not fit it.
+        UserError: If there is no such config, or an option does not apply to it.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(find_config(args.config))
@@ -81,17 +81,18 @@ def load_config(args: argparse.Namespace) -> Config:
 def check_fields(cfg: Config, options: dict) -> None:
     """Check for fields and options that mmengine would silently ignore.
 
-    A field of the config whose name is close to one of the Runner's is taken for a
+    A field of the config whose name is close to one of the Runner's is treated as a
     misspelling; other names are the config's own variables. An option must name a
     field of the Runner, or ``data_root``: other variables were copied into such
-    fields when the config was read. The classes of the fields check deeper keys.
+    fields when the config was read. Deeper keys are checked by the classes of the
+    fields.
 
     Args:
         cfg: Config as read from its file.
-        options: Values of ``--cfg-options`` by dotted keys.
+        options: Dotted key → value of ``--cfg-options``.
 
     Raises:
-        UserError: If a name is unknown; contains the closest ones.
+        UserError: If a name is unknown; the message suggests the closest ones.
     """
     for field in cfg:
         if not field.startswith(tuple(RUNNER_FIELDS)):
@@ -117,5 +118,5 @@ def check_fields(cfg: Config, options: dict) -> None:
 
 
 def build_runner(cfg: Config) -> MMEngineRunner:
-    """Build the runner that a config names, mmrot's by default."""
+    """Build the runner named in the config, by default mmrot's."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -34,7 +34,7 @@ def _build_parser() -> argparse.ArgumentParser:
     shared.add_argument(
         '--trust',
         action='store_true',
-        help='load a file that holds more than weights; such a file can run any code',
+        help='load a file that contains more than weights; such a file can run arbitrary code',
     )
     commands = parser.add_subparsers(dest='command', required=True, metavar='CONVERSION')
     command = commands.add_parser(
@@ -56,17 +56,17 @@ def _build_parser() -> argparse.ArgumentParser:
         'rescale', parents=[shared], help='data-dependent rescaling (Krähenbühl et al., 2016)'
     )
     command.add_argument('--images', required=True, metavar='DIR', help='folder of photos')
-    command.add_argument('--count', type=int, default=64, help='photos to use (default 64)')
+    command.add_argument('--count', type=int, default=64, help='number of photos (default 64)')
     command.add_argument('--seed', type=int, default=0, help='seed of the random gradients')
     command.set_defaults(run=convert_rescale)
     command = commands.add_parser(
         'fully-convolutional',
         parents=[shared],
-        help="AlexNet's fc6 and fc7 as convolutions",
+        help="convert AlexNet's fc6 and fc7 to convolutions",
     )
     command.set_defaults(run=convert_fully_convolutional)
     command = commands.add_parser(
-        'import', parents=[shared], help='import a RotNet of the authors, MMSelfSup or VISSL'
+        'import', parents=[shared], help='import a RotNet from the authors, MMSelfSup or VISSL'
     )
     command.add_argument(
         '--format',

@@ -1,4 +1,4 @@
-"""Print the installed versions and devices, and how to mend what does not work."""
+"""Print the installed versions and devices, and how to fix what does not work."""
 
 import argparse
 import platform

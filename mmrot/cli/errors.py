@@ -11,12 +11,13 @@ from mmrot.errors import UserError
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """Print the user's errors in one line and exit with status 1.
+    """Print user errors on one line and exit with status 1.
 
-    These are :class:`UserError` and file-system errors; ``MMROT_TRACEBACK=1`` in
-    the environment shows where they were raised. All others keep their traceback.
-    A distributed job leaves its process group at the end. After an error a
-    process on gloo exits at once, as the others may wait for it in a collective.
+    User errors are :class:`UserError` and file-system errors; set
+    ``MMROT_TRACEBACK=1`` to see where they were raised. All other errors keep their
+    traceback. A distributed job leaves its process group at the end. After an error,
+    a process on gloo exits at once, as the others may be waiting for it in a
+    collective.
     """
     try:
         yield

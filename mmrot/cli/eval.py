@@ -1,6 +1,6 @@
-"""Evaluate a pretrained backbone: train what a paper trains on top of it, or use kNN.
+"""Evaluate a pretrained backbone with probes, kNN, SVMs, detection or segmentation.
 
-Ends with the table of the paper, the measured row next to the published ones, and
+Prints the table of the paper with the measured row next to the published ones, and
 writes it to results.json and results.md in the work directory.
 """
 
@@ -30,7 +30,7 @@ class Kind(NamedTuple):
     title: str
     config: str
     notes: str = ''
-    trains: bool = True  # a network, by the config; others evaluate extracted features
+    trains: bool = True  # trains the network of the config; others evaluate features
 
 
 KINDS = {
@@ -60,22 +60,22 @@ KINDS = {
         'Other configs, in benchmarks/detection: fast_rcnn_alexnet_voc07.py (as in the paper, on\n'
         'the output of `mmrot proposals`), faster_rcnn_r50_c4_24k_voc0712.py and\n'
         "mask_rcnn_r50_fpn_1x_coco.py. AlexNet's batch norm is folded, its weights are rescaled.\n"
-        'Own classes: --cfg-options model.roi_head.bbox_head.num_classes=1 and so on.',
+        'For your own classes: --cfg-options model.roi_head.bbox_head.num_classes=1 and so on.',
     ),
     'segmentation': Kind(
         'semantic segmentation with a pretrained backbone (Table 7)',
         'segmentation/fcn32s_alexnet_voc12.py',
         'Other configs, in benchmarks/segmentation: fcn_r50_d8_4xb4_20k_voc12aug.py and\n'
         "fcn_r50_d8_4xb2_40k_cityscapes.py. AlexNet's batch norm is folded, its weights are\n"
-        'rescaled, and fc6 and fc7 become convolutions. Own data: write a config like the one in\n'
-        'docs/segmentation.md.',
+        'rescaled, and fc6 and fc7 become convolutions. For your own data, write a config like\n'
+        'the one in docs/segmentation.md.',
     ),
     'voc07': Kind(
         'VOC 2007 classification with a pretrained AlexNet (Table 7)',
         'classification/alexnet_fc6_8_voc07.py',
         'Other config, in benchmarks/classification: alexnet_all_voc07.py trains all layers.\n'
-        "AlexNet's batch norm is folded and its weights are rescaled. Photos of\n"
-        '--labelled-folder have one class each: softmax replaces the sigmoid per class.',
+        "AlexNet's batch norm is folded and its weights are rescaled. With --labelled-folder,\n"
+        'each photo has one class, and softmax replaces the sigmoid per class.',
     ),
     'knn': Kind(
         'kNN on the features of the last stage',
@@ -87,8 +87,8 @@ KINDS = {
     'svm': Kind(
         'linear SVMs, one per class, on the features of each stage (VOC 2007)',
         'classification/resnet50_svm_voc07.py',
-        'Reports the mean average precision as the area under the interpolated curve of\n'
-        'precision over recall, as the source does, under the curve itself, and by 11 points.\n'
+        'Reports the mean average precision as the area under the interpolated precision-recall\n'
+        'curve, as in the source, as the area under the curve itself, and by 11 points.\n'
         'Configs as for knn. Features and finished classes are kept in the work directory, so\n'
         'that an interrupted run resumes.',
         trains=False,
@@ -96,14 +96,14 @@ KINDS = {
     'lowshot': Kind(
         'linear SVMs on k positives and 19k negatives per class (VOC 2007)',
         'classification/resnet50_low_shot_voc07.py',
-        'Mean of 5 draws at the cost that is the best on the test images, as the source chooses\n'
-        'it, and at the cost chosen on the training images that were not drawn. Measures and\n'
-        'configs as for svm, resumes like it.',
+        'Mean of 5 draws, both at the cost that is best on the test images, as in the source,\n'
+        'and at the cost chosen on the training images that were not drawn. Measures, configs\n'
+        'and resuming as for svm.',
         trains=False,
     ),
 }
 _COUNT = 'train_dataloader.dataset.num_per_class'
-_COUNTS = (5000, 1000, 400, 100, 20)  # if the data are too few, the first run fails
+_COUNTS = (5000, 1000, 400, 100, 20)  # with too few images, the first run fails
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -154,7 +154,7 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _work_dir(args: argparse.Namespace) -> Path:
-    """Return the default: ``work_dirs/<config>/<run>[_seed<N>]``, with ``_<kind>`` for features.
+    """Return the default work directory: ``work_dirs/<config>/<run>[_seed<N>][_<kind>]``.
 
     The run of ``work_dirs/nin4_cifar10/epoch_100.pth`` is ``nin4_cifar10_epoch_100``.
     """
@@ -179,7 +179,7 @@ def _evaluate_counts(args: argparse.Namespace, argv: Sequence[str]) -> None:
         status = subprocess.run([*command, '--cfg-options', f'{_COUNT}={count}']).returncode
         if status:
             sys.exit(status)
-    # with those of earlier calls
+    # including the results of earlier calls
     combine(sorted(Path(args.work_dir).glob('*per_class/results.json')), args.work_dir)
 
 

@@ -1,4 +1,4 @@
-"""Extract the features of images by a pretrained backbone.
+"""Extract image features with a pretrained backbone.
 
 Writes OUT/<stage>.npy, float32 of shape (images, features), and OUT/images.csv with
 file names and labels, in the order of the data set. An interrupted extraction resumes.
@@ -26,7 +26,7 @@ def _pool(text: str) -> str | int:
 
 
 def feature_options() -> argparse.ArgumentParser:
-    """Return a parent parser with the options of extraction."""
+    """Return a parent parser with the options of feature extraction."""
     parser = argparse.ArgumentParser(add_help=False, parents=[gpus_option()])
     parser.add_argument(
         '--stages',
@@ -38,19 +38,19 @@ def feature_options() -> argparse.ArgumentParser:
         '--pool',
         type=_pool,
         metavar='avg|N',
-        help='average maps over their positions, or pool them to about N elements per image',
+        help='global average pooling, or average pooling to about N elements per image',
     )
     return parser
 
 
 def load_feature_config(args: argparse.Namespace) -> Config:
-    """Read the config of a command with :func:`feature_options` and start its job.
+    """Read the config of a command and initialise its distributed job, if any.
 
     Args:
-        args: Arguments of the command.
+        args: Arguments of a parser with :func:`feature_options`.
 
     Raises:
-        UserError: If an option is only for training.
+        UserError: If an option applies only to training.
     """
     for name in ('amp', 'in_memory'):
         if getattr(args, name):
@@ -72,12 +72,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('config', help='config file, or a name from `mmrot list`')
     parser.add_argument('checkpoint', help="pretraining checkpoint, bare backbone, or 'random'")
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder of the features')
+    parser.add_argument('--out', required=True, metavar='DIR', help='output folder')
     parser.add_argument(
         '--split',
         choices=['train', 'val', 'test'],
         default='test',
-        help="data of the config, if no --image-folder is given (default 'test')",
+        help="data of the config to use without --image-folder (default 'test')",
     )
     argv = sys.argv[2:] if argv is None else argv
     args = parser.parse_args(argv)

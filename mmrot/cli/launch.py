@@ -19,10 +19,10 @@ def launch(args: argparse.Namespace, command: str, argv: Sequence[str] | None) -
     Args:
         args: Arguments with ``gpus`` and ``launcher``.
         command: Name of the command.
-        argv: Arguments of the command, by default those of the process.
+        argv: Arguments of the command. Defaults to those of the process.
 
     Returns:
-        Whether the job has run. If not, the caller runs it in this process.
+        Whether the job was run. If not, the caller must run it in this process.
 
     Raises:
         UserError: If there are too few GPUs, or a process failed.
@@ -52,7 +52,7 @@ def launch(args: argparse.Namespace, command: str, argv: Sequence[str] | None) -
 
 
 def _torchrun(arguments: list[str]) -> None:
-    """Run torchrun without the traceback of its own that it adds to an error."""
+    """Run torchrun without the traceback that it adds to errors."""
     logging.disable(logging.ERROR)  # in this process only
     try:
         torchrun(arguments)
@@ -61,7 +61,7 @@ def _torchrun(arguments: list[str]) -> None:
         raise UserError(
             f'the process of rank {rank} ended with status {failure.exitcode}'
         ) from error
-    except RuntimeError as error:  # no rendezvous: the port is in use, the host unknown
+    except RuntimeError as error:  # rendezvous failed: port in use, unknown host
         raise UserError(f'torchrun: {error}') from error
     finally:
         logging.disable(logging.NOTSET)

@@ -14,7 +14,7 @@ def positive(text: str) -> int:
 
 
 class _Options(DictAction):
-    """mmengine's ``KEY=VALUE``, which also keeps the spaces of a path."""
+    """mmengine's ``KEY=VALUE`` options, extended to paths with spaces."""
 
     @staticmethod
     def _parse_iterable(value: str) -> Any:
@@ -74,13 +74,13 @@ def config_options() -> argparse.ArgumentParser:
     parser.add_argument(
         '--in-memory',
         action='store_true',
-        help='hold the images, which must be small, in memory (on the GPU if there is one) and '
+        help='keep the images, which must be small, in memory (on the GPU if there is one) and '
         'augment whole batches there',
     )
     parser.add_argument(
         '--trust',
         action='store_true',
-        help='load checkpoints that hold more than weights; such a file can run any code',
+        help='load checkpoints that contain more than weights; such files can run arbitrary code',
     )
     parser.add_argument(
         '--no-pin-memory', action='store_true', help='turn off pin_memory in the dataloaders'
@@ -92,13 +92,13 @@ def config_options() -> argparse.ArgumentParser:
         metavar='KEY=VALUE',
         help='override settings of the config: model.angles=0,180 data_root=/data/imagenet; lists '
         'as key="[a,b]" or key=a,b. val_dataloader and val_evaluator settings also apply to '
-        'test_* where the config tests on what it validates on',
+        'test_* if the config validates and tests on the same data',
     )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what started this process',
+        help='launcher that started this process',
     )
     # torch.distributed.launch passes it; torchrun does not
     parser.add_argument(
@@ -115,7 +115,7 @@ def job_parser(
     Args:
         command: Name of the command.
         description: What it does.
-        *parents: Parsers of further options.
+        *parents: Parent parsers with further options.
     """
     parser = argparse.ArgumentParser(
         prog=f'mmrot {command}', description=description, parents=[config_options(), *parents]
@@ -124,7 +124,7 @@ def job_parser(
     parser.add_argument(
         '--backbone',
         metavar='FILE',
-        help="checkpoint of a probe's backbone: of a pretraining run, or a bare backbone; "
-        "'random' for random initialisation",
+        help="pretrained backbone: a pretraining checkpoint, a bare backbone, or 'random' for "
+        'random initialisation',
     )
     return parser

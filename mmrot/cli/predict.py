@@ -1,7 +1,7 @@
-"""Predict by which angle photos are rotated.
+"""Predict the rotation angle of photos.
 
-Prints a table, or writes CSV with one line per photo. If photos cannot be read, it prints one line
-for each of them, predicts the others, and exits with status 1.
+Prints a table, or writes CSV with one line per photo. If some photos cannot be read, it prints one
+line for each of them, predicts the others, and exits with status 1.
 """
 
 import argparse
@@ -36,12 +36,12 @@ def _build_parser() -> argparse.ArgumentParser:
         'photos', nargs='+', metavar='PHOTO', help='files, or folders with nested folders'
     )
     parser.add_argument(
-        '--checkpoint', required=True, metavar='FILE', help='checkpoint of pretraining'
+        '--checkpoint', required=True, metavar='FILE', help='pretraining checkpoint'
     )
     parser.add_argument(
         '--config',
-        help='config of the pretraining, a file or a name from `mmrot list`; by default the one '
-        'in the checkpoint, which is parsed without running it',
+        help='pretraining config, a file or a name from `mmrot list`; by default the one in the '
+        'checkpoint, which is parsed without being executed',
     )
     parser.add_argument(
         '--average',
@@ -53,22 +53,27 @@ def _build_parser() -> argparse.ArgumentParser:
         nargs='?',
         const=_STDOUT,
         metavar='FILE',
-        help='write CSV to a new file, or to the standard output',
+        help='write CSV to a new file, or to standard output',
     )
     parser.add_argument(
-        '--batch-size', type=positive, default=32, metavar='N', help='photos at once (default 32)'
+        '--batch-size',
+        type=positive,
+        default=32,
+        metavar='N',
+        help='photos per batch (default 32)',
     )
-    parser.add_argument('--device', help="such as 'cpu'; a GPU by default if there is one")
+    parser.add_argument('--device', help="such as 'cpu' (default: the GPU if there is one)")
     parser.add_argument(
         '--trust',
         action='store_true',
-        help='load a checkpoint that holds more than weights; such a file can run any code',
+        help='load a checkpoint that contains more than weights; such a file can run arbitrary '
+        'code',
     )
     return parser
 
 
 def _output(name: str | None) -> AbstractContextManager[TextIO | None]:
-    """Open a new file, or the standard output, for CSV."""
+    """Open a new file, or standard output, for CSV."""
     if name is None or name == _STDOUT:
         return nullcontext(sys.stdout if name else None)
     return Path(name).open('x', newline='', encoding='utf-8')

@@ -1,4 +1,4 @@
-"""Compute selective search proposals of a VOC data set for Fast R-CNN."""
+"""Compute selective search proposals on a VOC dataset for Fast R-CNN."""
 
 import argparse
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--workers', type=positive, default=4, help='number of processes (default %(default)s)'
     )
     parser.add_argument(
-        '--most', type=positive, default=2000, help='most boxes per image (default %(default)s)'
+        '--most', type=positive, default=2000, help='maximum boxes per image (default %(default)s)'
     )
     args = parser.parse_args(argv)
     with report_errors():

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--score-thr',
         type=float,
         default=0.3,
-        help='lowest score of the boxes to draw (default %(default)s)',
+        help='minimum score of the boxes to draw (default %(default)s)',
     )
     args = parser.parse_args(argv)
     with report_errors():

@@ -1,6 +1,6 @@
 """Collect the results of several runs in the tables of the papers.
 
-Runs that differ only in their seed become mean ± standard deviation.
+Runs that differ only in their seed are reported as mean ± standard deviation.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def combine(runs: Iterable[str | Path], out: str | Path | None = None) -> None:
 
     Raises:
         FileNotFoundError: If a run has no results.
-        UserError: If the results of the runs do not fit together.
+        UserError: If the results of the runs cannot be combined.
     """
     records = [record for run in runs for record in read_records(run)]
     if out is not None:

@@ -38,13 +38,13 @@ def train_options() -> argparse.ArgumentParser:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train as the arguments ask.
+    """Train a model as specified by the arguments.
 
     Args:
         args: Arguments of a parser with :func:`train_options`.
 
     Raises:
-        UserError: If an option does not fit the config.
+        UserError: If an option does not apply to the config.
     """
     cfg = load_config(args)
     if args.no_validate:

@@ -19,7 +19,7 @@ def crop_and_flip(images: Tensor, padding: int, offsets: Tensor, flips: Tensor) 
 
     Args:
         images: (N, C, H, W).
-        padding: Pixels of zeros on every side.
+        padding: Zero padding on every side, in pixels.
         offsets: (N, 2), top and left of each crop in the padded image, from 0 to
             twice the padding.
         flips: (N,) bool, the crops to mirror left to right.
@@ -53,21 +53,21 @@ def identity_collate(batch: Any, **_: Any) -> Any:
 
 @DATASETS.register_module()
 class InMemoryImages(Dataset):
-    """Small images held as one tensor on the device and augmented in batches.
+    """Small images stored as one tensor on the device and augmented in batches.
 
-    For small networks, workers, pipelines and the bus cost more than training.
-    Here all images are read once; a batch is indexed, cropped and mirrored in a
-    few tensor operations, with the distribution of the transforms ``RandomCrop``
-    with padding and ``RandomFlip``. The dataloader needs ``num_workers=0`` and
-    ``collate_fn=dict(type='mmrot.as_is')``; the option ``--in-memory`` of the
-    tools converts the pipelines of a config.
+    For small networks, workers, pipelines and transfers to the device take longer
+    than training. Here all images are read once; a batch is indexed, cropped and
+    mirrored in a few tensor operations, with the same distribution as the transforms
+    ``RandomCrop`` with padding and ``RandomFlip``. The dataloader needs
+    ``num_workers=0`` and ``collate_fn=dict(type='mmrot.identity_collate')``; the
+    command-line option ``--in-memory`` converts the pipelines of a config.
 
     Args:
-        dataset: Dataset or its config. Its pipeline returns packed images of one
-            size and is deterministic.
+        dataset: Dataset or its config. Its pipeline must be deterministic and return
+            packed images of one size.
         crop_size: Expected side of the images in pixels; not checked by default.
-        padding: Pixels of zeros around an image before a random crop to its own
-            size; 0 for no crop.
+        padding: Zero padding in pixels before a random crop to the original size; 0
+            for no crop.
         flip: Whether to mirror each image with probability 0.5.
         with_samples: Whether a batch has ``data_samples``. Pretraining needs
             none.
@@ -89,7 +89,7 @@ class InMemoryImages(Dataset):
         self.padding = padding
         self.flip = flip
         self.device = torch.device(get_device())  # the GPU if there is one
-        # processes share a seed and need different crops
+        # processes share a seed but need different crops
         self.generator = torch.Generator(self.device).manual_seed(
             torch.initial_seed() + get_rank()
         )

@@ -53,14 +53,14 @@ class PerClassSubset(Dataset):
     """K labelled images of each class, repeated to a given epoch length.
 
     For the semi-supervised experiments of figure 5b, where an epoch is 50,000
-    samples of the subset for any K. The choice depends only on the dataset and
-    the seed, so all processes make the same one.
+    samples of the subset for any K. The subset depends only on the dataset and
+    the seed, so it is the same in all processes.
 
     Args:
-        dataset: Dataset of mmengine whose samples have a ``gt_label``, or its
-            config.
+        dataset: mmengine dataset whose samples have a ``gt_label``, or its config.
         num_per_class: Number K of images per class.
-        seed: Random seed of the choice; the first K images by default.
+        seed: Random seed of the subset. By default, the first K images of each class
+            are used.
         epoch_length: Samples per epoch, at least the size of the subset, which is
             the default. Classes alternate, so that an epoch is balanced.
 

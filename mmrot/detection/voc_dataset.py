@@ -11,8 +11,8 @@ from mmengine.logging import print_log
 from mmrot.errors import UserError
 from mmrot.registry import DATASETS
 
-# IoU from which a proposal covers an object, and the fraction of objects to cover.
-# Proposals of other images, or in another format, cover fewer.
+# Minimum IoU at which a proposal covers an object, and minimum fraction of objects to
+# cover. Proposals for other images, or in another format, cover fewer.
 _MIN_IOU, _MIN_RECALL = 0.5, 0.25
 
 
@@ -65,7 +65,7 @@ class VOCDataset(MMDetVOCDataset):
         return super()._parse_instance_info(raw_ann_info, minus_one)
 
     def load_proposals(self) -> None:
-        """Load the proposals of every image, whatever other images the file contains.
+        """Load the proposals of every image, ignoring other images in the file.
 
         Raises:
             UserError: If an image has no entry or too few objects are covered.

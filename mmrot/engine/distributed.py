@@ -1,4 +1,4 @@
-"""Distributed jobs on machines without a GPU, where gloo takes the place of NCCL."""
+"""Distributed jobs on machines without a GPU, which use gloo instead of NCCL."""
 
 import atexit
 import os
@@ -15,7 +15,7 @@ from mmrot.errors import UserError
 
 # Same default as mmengine's for GPU jobs.
 _PORT = '29500'
-# Where each launcher puts what torchrun calls RANK, WORLD_SIZE and LOCAL_RANK.
+# Each launcher's equivalents of torchrun's RANK, WORLD_SIZE and LOCAL_RANK.
 _RANKS = {
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
@@ -51,7 +51,7 @@ def init_gloo(launcher: str) -> None:
         launcher: ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
     Raises:
-        UserError: If the process was not started by Slurm or MPI as the launcher says.
+        UserError: If an environment variable of the launcher is not set.
     """
     if launcher in _RANKS:
         for name, source in zip(
@@ -78,8 +78,8 @@ def uses_gloo() -> bool:
 def leave_process_group() -> None:
     """End a distributed job that succeeded; does nothing in other jobs.
 
-    A process on gloo exits here. Do not call it after an error: other ranks may
-    wait in a collective, and destroying the group would wait for them.
+    A process on gloo exits here. Do not call it after an error: other ranks may be
+    waiting in a collective, and destroying the group would wait for them.
     """
     if is_distributed():
         on_gloo = uses_gloo()

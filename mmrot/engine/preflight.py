@@ -1,4 +1,4 @@
-"""Checks before training of what would fail, or lose results, hours later."""
+"""Checks before training for errors that would otherwise only show up hours later."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ NUM_PER_CLASS = 'num_per_class'
 
 
 def check_unused(work_dir: str | Path) -> None:
-    """Check that a work directory holds no other run.
+    """Check that a work directory contains no other run.
 
     Args:
         work_dir: Work directory of a run that starts from the first iteration.
@@ -42,7 +42,7 @@ def check_tables(
         num_per_class: Number of labelled images per class, if it is limited.
 
     Raises:
-        UserError: If a stage has no probe, or ``num_per_class`` is not known.
+        UserError: If a stage has no probe, or ``num_per_class`` is unknown.
     """
     head = getattr(model, 'head', None)
     if not isinstance(head, LayerProbes):

@@ -21,15 +21,15 @@ _KEYED_HOOKS = ('load_backbone', 'result_table', 'check_classes', 'check_masks')
 
 
 class Runner(MMEngineRunner):
-    """Extend mmengine's Runner to distributed jobs on CPU and strict loading.
+    """mmengine's Runner with distributed jobs on CPU and strict checkpoint loading.
 
     Runs the configs of mmrot, mmpretrain, mmdet and mmseg. It differs from mmengine's as follows:
 
     - Without a GPU, a distributed job uses gloo. mmengine calls ``torch.cuda.set_device`` first
       and passes ``device_ids`` for a CPU module.
-    - A checkpoint to resume, to test, or to load into a model of mmrot must fit the model exactly.
-      mmengine logs a warning and trains the other parameters from random numbers.
-    - An empty data set is an error that names its folder.
+    - A checkpoint to resume, to test, or to load into an mmrot model must match the model exactly.
+      mmengine logs a warning and trains the missing parameters from scratch.
+    - An empty dataset is an error that names its folder.
     - The config is written to ``work_dir`` after the first training iteration, so that a job that
       cannot start, or only tests, overwrites nothing.
     """
@@ -38,7 +38,7 @@ class Runner(MMEngineRunner):
     _config_dumped = False
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Initialise a distributed CPU job, then do as mmengine does."""
+        """Initialise gloo for a distributed CPU job, then set up as mmengine does."""
         if self.distributed and not is_distributed():
             self._check_gpus()
             if not torch.cuda.is_available():
@@ -91,8 +91,8 @@ class Runner(MMEngineRunner):
         """Load a checkpoint, strictly when resuming, testing, or for a model of mmrot.
 
         Raises:
-            UserError: If the checkpoint does not fit the model; names the keys. When resuming,
-                if it does not hold the state of a training.
+            UserError: If the checkpoint does not match the model, with the keys in the message;
+                when resuming, also if it does not contain a training state.
         """
         ours = isinstance(unwrap(self.model), RotationPred | TenCropClassifier)
         strict = strict or ours or self._resume or self._testing
@@ -109,7 +109,7 @@ class Runner(MMEngineRunner):
         return checkpoint
 
     def test(self) -> dict:
-        """Test a checkpoint, which must fit the model."""
+        """Test a checkpoint, which must match the model."""
         self._testing = True
         return super().test()
 

@@ -1,6 +1,7 @@
 """Average precision as the area under the curve of precision over recall.
 
-VOC 2007's 11 points are in :mod:`mmrot.evaluation.voc07_average_precision`.
+The 11-point average precision of VOC 2007 is in
+:mod:`mmrot.evaluation.voc07_average_precision`.
 """
 
 import numpy as np
@@ -10,14 +11,14 @@ from mmrot.errors import UserError
 
 
 def average_precision_area(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Compute the average precision without interpolation, scikit-learn's.
+    """Compute the average precision without interpolation, as in scikit-learn.
 
     Args:
         scores: (N,), higher is more likely.
         truth: (N,), 1 for positives, 0 for negatives.
 
     Returns:
-        From 0 to 1.
+        Average precision from 0 to 1.
 
     Raises:
         UserError: If there are no positives.
@@ -30,15 +31,15 @@ def average_precision_interpolated(scores: np.ndarray, truth: np.ndarray) -> flo
     """Compute the area under the interpolated curve, VOC's measure since 2010.
 
     The precision at a recall is the highest one at that recall or above, so the
-    result is at least :func:`average_precision_area`. The code that measured
-    the ResNet-50 page's SVMs uses it.
+    result is at least :func:`average_precision_area`. The published SVM results of
+    the ResNet-50 page use it.
 
     Args:
         scores: (N,), higher is more likely.
         truth: (N,), 1 for positives, 0 for negatives.
 
     Returns:
-        From 0 to 1.
+        Average precision from 0 to 1.
 
     Raises:
         UserError: If there are no positives.

@@ -1,4 +1,4 @@
-"""Features of a frozen backbone, in memory or in files that are written as they come."""
+"""Features of a frozen backbone, in memory or streamed to files."""
 
 import csv
 import hashlib
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmrot.errors import UserError
 
-# How to pool a map: the average, a number of elements, or arguments of avg_pool2d.
+# How to pool a feature map: 'avg', a number of elements, or arguments of avg_pool2d.
 Pool = str | int | Mapping[str, Any]
 
 _JSON, _CSV, _DONE = 'features.json', 'images.csv', 'done.npy'
@@ -29,7 +29,7 @@ _SECONDS_BETWEEN_FLUSHES = 10
 
 @dataclass(frozen=True)
 class Features:
-    """Features of a data set, in its order.
+    """Features of a dataset, in dataset order.
 
     Args:
         stages: Name of each stage → features (N, D), float32.
@@ -50,11 +50,11 @@ def pool_features(output: Tensor, pool: Pool = 'avg') -> Tensor:
     """Pool the output of a stage to one vector per image.
 
     Args:
-        output: Map (N, C, H, W), tokens (N, L, C), which are averaged, or
-            vectors (N, C), which stay.
-        pool: ``'avg'`` averages a map over its positions. An integer asks for
-            about so many elements: the map is average pooled to S×S with C·S²
-            close to it. A dict has arguments of ``avg_pool2d``.
+        output: Feature map (N, C, H, W), tokens (N, L, C), which are averaged, or
+            vectors (N, C), which are returned unchanged.
+        pool: ``'avg'`` for global average pooling. An integer is an approximate
+            number of elements: the map is average-pooled to S×S with C·S² close to
+            it. A dict contains arguments of ``avg_pool2d``.
 
     Returns:
         (N, D).
@@ -93,11 +93,12 @@ def pooled_batches(
     """Run a backbone in eval mode and pool its outputs, batch by batch.
 
     Args:
-        backbone: Returns a tuple of outputs; its modes are restored at the end.
-        data_preprocessor: Turns a collated batch into ``inputs`` (N, 3, H, W) and
-            ``data_samples``. It must not rotate.
+        backbone: Backbone that returns a tuple of outputs. The training mode of its
+            modules is restored at the end.
+        data_preprocessor: Module that converts a collated batch to ``inputs``
+            (N, 3, H, W) and ``data_samples``. It must not rotate.
         batches: Dataloader.
-        pools: How to pool each output, by default the average.
+        pools: How to pool each output. Defaults to global average pooling.
 
     Yields:
         For each batch the features (N, D) of each output, and its data samples.
@@ -152,21 +153,21 @@ def extract_dataset(
     folder: str | Path | None = None,
     source: Mapping[str, Any] | None = None,
 ) -> Features:
-    """Extract the features of a whole data set.
+    """Extract the features of a whole dataset.
 
-    In a distributed job each process takes every n-th batch and writes it to its
-    place, so that the result does not depend on the number of processes. Called by
-    all processes; a folder must be shared by them.
+    In a distributed job, each process extracts every n-th batch and writes it in
+    place, so that the result does not depend on the number of processes. All
+    processes must call this function, with a folder that they share.
 
-    With a folder, features are written to ``<stage>.npy`` as they come, so they
-    may be larger than memory; file names and labels are written to
-    ``images.csv``. An interrupted extraction resumes where it stopped, a
-    finished one is only read.
+    With a folder, features are streamed to ``<stage>.npy``, so they may be larger
+    than memory; file names and labels are written to ``images.csv``. An interrupted
+    extraction resumes where it stopped; a finished one is only read.
 
     Args:
         backbone: See :func:`pooled_batches`.
         data_preprocessor: See :func:`pooled_batches`.
-        dataset: Its ``get_data_info`` returns ``img_path`` and ``gt_label``, if any.
+        dataset: Dataset whose ``get_data_info`` returns ``img_path`` and ``gt_label``,
+            if any.
         pools: Name of each output of the backbone → how to pool it, see
             :func:`pool_features`.
         batch_size: Images per batch.
@@ -174,13 +175,14 @@ def extract_dataset(
         folder: Output folder, created if it does not exist; None keeps the
             features in memory.
         source: What the features depend on, such as the hash of the checkpoint.
-            Values must be JSON; an extraction resumes only if they are the same.
+            Values must be JSON-serialisable; an extraction resumes only if they are
+            the same.
 
     Returns:
-        The features; memory maps if there is a folder.
+        The features, memory-mapped if there is a folder.
 
     Raises:
-        UserError: If features are not finite, or the folder has features of
+        UserError: If features are not finite, or the folder contains features from
             another source or damaged files.
     """
     files, labels, classes = _annotations(dataset)
@@ -252,7 +254,7 @@ def load_features(folder: str | Path) -> Features:
     """Load the features that :func:`extract_dataset` wrote.
 
     Args:
-        folder: Its output folder.
+        folder: Output folder of the extraction.
 
     Returns:
         The features, as read-only memory maps.
@@ -379,7 +381,7 @@ def _map(path: Path, shape: tuple[int, ...], mode: Any) -> np.ndarray:
 
 
 def _flush(arrays: Mapping[str, Any], done: Any, rows: list[int]) -> None:
-    """Write features to the disk, and only then that they are done."""
+    """Flush features to disk, and only then mark them as done."""
     for array in arrays.values():
         array.flush()
     done[rows] = True
@@ -387,7 +389,7 @@ def _flush(arrays: Mapping[str, Any], done: Any, rows: list[int]) -> None:
 
 
 def _gather(arrays: Mapping[str, np.ndarray], rows: list[int]) -> None:
-    """Put the rows of all processes into the arrays of each."""
+    """Gather the rows of all processes into the arrays of each."""
     if get_world_size() == 1:
         return
     own = {name: array[rows] for name, array in arrays.items()}

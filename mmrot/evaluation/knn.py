@@ -33,11 +33,10 @@ def nearest_neighbours(
 
     Returns:
         Cosine similarities (N, k), descending, and indices (N, k) into ``bank``.
-        Of equal similarities the lower index comes first, also where only some of
-        them are among the k.
+        Ties are broken in favour of the lower index, also at the k-th neighbour.
 
     Raises:
-        UserError: If k or D does not fit the bank, or a vector is not finite.
+        UserError: If k or D does not match the bank, or a vector is not finite.
     """
     if not 1 <= k <= len(bank):
         raise UserError(f'k={k} is not from 1 to {len(bank)}, the number of vectors in the bank.')
@@ -56,7 +55,7 @@ def nearest_neighbours(
             if start == 0:
                 found.append((best, index))
                 continue
-            # the earlier block stands first, so columns are still ordered by index
+            # the earlier block comes first, so columns are still ordered by index
             # among equal similarities
             best = torch.cat([found[block][0], best], 1)
             index = torch.cat([found[block][1], index], 1)
@@ -89,7 +88,7 @@ def _top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     width = values.shape[1]
     best, index = values.topk(min(k + 1, width))  # (N, k + 1)
     if k < width:
-        # which of the equal values at the end were found is up to topk
+        # topk may have picked any of the values tied at the end
         tied = (best[:, k - 1] == best[:, k]).nonzero().squeeze(1)
         best, index = best[:, :k].contiguous(), index[:, :k].contiguous()
         if len(tied):
@@ -115,7 +114,7 @@ def knn_predict(
             neighbour one vote.
 
     Returns:
-        Class indices (N,). Of classes with equal votes the lowest index wins.
+        Class indices (N,). Ties are broken in favour of the lowest index.
     """
     if temperature is None:
         weights = torch.ones_like(similarities, dtype=torch.float64)
@@ -152,8 +151,8 @@ def knn_accuracy(
         k → top-1 accuracy in percent.
 
     Raises:
-        UserError: If a set is empty, labels do not fit the features, or see
-            :func:`nearest_neighbours`.
+        UserError: If a set is empty or the numbers of features and labels differ; see
+            also :func:`nearest_neighbours`.
 
     Example:
         >>> bank = np.array([[1.0, 0.0], [0.0, 1.0]])

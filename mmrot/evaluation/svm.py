@@ -1,8 +1,8 @@
 """Linear SVMs on features, one per class: the VOC 2007 and low-shot protocols.
 
 Goyal et al., *Scaling and Benchmarking Self-Supervised Visual Representation
-Learning*, ICCV 2019, with the settings of the code that measured the ResNet-50
-page.
+Learning*, ICCV 2019, with the settings of the code behind the results of the
+ResNet-50 page.
 """
 
 import hashlib
@@ -38,12 +38,12 @@ MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 
 def class_targets(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return what each class's SVM is trained or tested on.
+    """Convert labels to the targets of one SVM per class.
 
     Args:
         labels: Class indices (N,), or targets (N, C): 1 for the classes of an image,
             0 for others, -1 for those that only difficult objects have.
-        num_classes: C.
+        num_classes: Number of classes C.
 
     Returns:
         Targets (N, C), int8.
@@ -86,10 +86,10 @@ def evaluate_svm(
     costs: Sequence[float] = COSTS,
     jobs: int = -1,
 ) -> list[dict[str, Any]]:
-    """Train and test one SVM per class, its cost chosen by 3-fold cross-validation.
+    """Train and test one SVM per class, with its cost chosen by 3-fold cross-validation.
 
     Classes run in parallel processes. The result of each is written to
-    ``folder`` when it is done, and is not computed again in the next call.
+    ``folder`` when it is done, and reused by later calls.
 
     Args:
         train: Features (N, D) and labels of the training images, see
@@ -98,7 +98,7 @@ def evaluate_svm(
             only difficult objects of it are ignored.
         classes: Names of the classes.
         folder: Folder for the results of the classes.
-        costs: Costs to choose from by the mean average precision of the folds.
+        costs: Candidate costs, compared by the mean average precision over the folds.
         jobs: Number of processes; -1 for one per core.
 
     Returns:
@@ -108,7 +108,7 @@ def evaluate_svm(
 
     Raises:
         UserError: If a class has fewer than 3 training images or no test image,
-            features are not finite, or ``folder`` has results of other features.
+            features are not finite, or ``folder`` contains results of other features.
     """
     return _per_class(_evaluate_class, train, test, classes, folder, jobs, _FOLDS, costs)
 
@@ -125,9 +125,9 @@ def evaluate_low_shot(
 ) -> dict[int, dict[str, Any]]:
     """Train one SVM per class on k positives and 19k negatives, several times.
 
-    The source reports the cost whose average precision **on the test images** is
-    the best, averaged over classes and samples. Its average precision is returned
-    beside that of the cost chosen on the training images that were not drawn.
+    The source reports the cost with the best average precision **on the test
+    images**, averaged over classes and samples. Its average precision is returned
+    along with that of the cost chosen on the training images that were not drawn.
     Classes run in parallel and resume as in :func:`evaluate_svm`.
 
     Args:
@@ -136,7 +136,7 @@ def evaluate_low_shot(
         classes: Names of the classes.
         folder: Folder for the results of the classes.
         ks: Numbers of positives.
-        costs: Costs to choose from.
+        costs: Candidate costs.
         samples: Number of draws, seeded by their index.
         jobs: Number of processes; -1 for one per core.
 
@@ -147,14 +147,14 @@ def evaluate_low_shot(
         the first measure; both None if all training images were drawn.
 
     Raises:
-        UserError: If a class has fewer than k positives or 19k negatives, or see
+        UserError: If a class has fewer than k positives or 19k negatives; see also
             :func:`evaluate_svm`.
     """
     results = _per_class(
         _low_shot_class, train, test, classes, folder, jobs, max(ks), costs, ks, samples
     )
     tested = np.array([result['test'] for result in results])  # (C, K, S, costs, measures)
-    # None, not enough images, becomes NaN
+    # None (not enough images) becomes NaN
     validated = np.array(
         [result['validation'] for result in results], dtype=float
     )  # (C, K, S, costs)
@@ -166,7 +166,7 @@ def evaluate_low_shot(
         for column, measure in enumerate(MEASURES):
             summary[k][measure] = means[:, best, column].tolist()
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore', RuntimeWarning)  # the mean of nothing
+            warnings.simplefilter('ignore', RuntimeWarning)  # mean of empty slice
             scores = np.nanmean(validated[:, index], axis=(0, 1))  # (costs,)
         if np.isfinite(scores).all():
             chosen = int(scores.argmax())
@@ -237,7 +237,7 @@ def _per_class(
             raise UserError(
                 f'{file} is a result of other features or settings. Use another folder.'
             )
-    # Parallel returns results as they come, in any order
+    # Parallel yields results as they finish, in any order
     done = Parallel(n_jobs=jobs, return_as='generator_unordered')(
         delayed(_indexed)(
             index,

@@ -43,9 +43,9 @@ def average_precision_11_points(scores: np.ndarray, labels: np.ndarray) -> float
 class VOC07AveragePrecision(BaseMetric):
     """Multi-label mean average precision with the 11 points of VOC 2007.
 
-    Reports ``voc07/mAP`` in percent. An image is ignored for the classes that it
-    shows only on difficult objects, and classes without images are excluded from
-    the mean.
+    Reports ``voc07/mAP`` in percent. An image is ignored for the classes of which it
+    contains only difficult objects, and classes without images are excluded from the
+    mean.
     """
 
     default_prefix = 'voc07'

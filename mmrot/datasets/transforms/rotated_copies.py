@@ -9,11 +9,11 @@ from mmrot.rotation import QUARTER_TURNS, check_angles, rotated_copies
 
 @TRANSFORMS.register_module()
 class RotatedCopies(BaseTransform):
-    """Replace an image in the pipeline by its rotated copies.
+    """Replace an image in the pipeline with its rotated copies.
 
     Training does not need this transform:
     :class:`mmrot.models.RotationDataPreprocessor` makes the same copies on the
-    device, so that workers and bus carry one copy instead of K. Use it to inspect
+    device, so that only one copy instead of K is transferred. Use it to inspect
     the copies or to feed them to another model, directly before ``PackInputs``
     and with ``default_collate``.
 

@@ -8,9 +8,10 @@ from mmrot.registry import HOOKS
 
 @HOOKS.register_module()
 class CheckClassesHook(Hook):
-    """Check that both data sets and the head agree on the classes.
+    """Check that both datasets and the head agree on the classes.
 
-    A detector takes a class too many for background, and classes in another order for each other.
+    Otherwise a detector silently learns an extra class as background, and confuses classes that
+    are in a different order.
 
     Args:
         head: Name of the submodule that has ``num_classes``.
@@ -23,7 +24,7 @@ class CheckClassesHook(Hook):
         """Compare the classes.
 
         Raises:
-            UserError: If the classes differ; names them.
+            UserError: If the classes differ; the message names them.
         """
         classes = tuple(runner.train_dataloader.dataset.metainfo['classes'])
         if runner.val_loop is not None:

@@ -24,20 +24,20 @@ class LoadBackboneHook(Hook):
     """Load a pretrained backbone before training, completely or not at all.
 
     Unlike ``load_from`` and ``init_cfg``, which only log a warning, the hook raises an error if
-    the checkpoint does not fit. A resumed training keeps the backbone of its own checkpoint.
+    the checkpoint does not match. A resumed run keeps the backbone of its own checkpoint.
 
     Args:
-        checkpoint: Checkpoint of pretraining or a bare backbone, ``'random'`` for a random
-            initialisation, or ``'random-rescaled'`` for one that is rescaled. Set by the option
-            ``--backbone`` of the tools.
-        trust: Whether to unpickle anything. The checkpoint can then run any code.
+        checkpoint: Pretraining checkpoint or bare backbone, ``'random'`` for a random
+            initialisation, or ``'random-rescaled'`` for one that is rescaled. Set by the
+            command-line option ``--backbone``.
+        trust: Whether to unpickle arbitrary objects in the checkpoint, which can run code.
         extra_modules: Modules of the pretrained backbone that belong elsewhere in the model,
             such as ``'fc6.fc'`` → ``'roi_head.bbox_head.shared_fcs.0'`` in a detector.
         absorb_bn: Whether to absorb the batch norms of the checkpoint, if it has any, see
             :func:`mmrot.weights.absorb_bn`.
         rescale: Number of training images on which to rescale the weights, see
             :func:`mmrot.weights.rescale`; 0 does not rescale them.
-        elsewhere: Name of ``extra_modules`` in configs of mmrot 0.1.0.
+        elsewhere: Former name of ``extra_modules``, in configs of mmrot 0.1.0.
 
     Attributes:
         origin: Name (``file``) and hash (``sha256``) of the checkpoint that the backbone was
@@ -66,7 +66,7 @@ class LoadBackboneHook(Hook):
         """Load the backbone, unless the training was resumed.
 
         Raises:
-            UserError: If no checkpoint is given, or it does not fit.
+            UserError: If no checkpoint is given, or it does not match the model.
         """
         if runner.iter > 0:
             return
@@ -137,7 +137,7 @@ class LoadBackboneHook(Hook):
         """Restore the origin of the backbone when a checkpoint is resumed or tested.
 
         Raises:
-            UserError: If a training is resumed that started from another backbone.
+            UserError: If the resumed run started from another backbone.
         """
         self.origin = (checkpoint.get('meta') or {}).get(_ORIGIN)
         if runner._resume and self.origin and self.checkpoint:

@@ -39,7 +39,7 @@ class ResultTableHook(Hook):
     Testing a checkpoint only prints the table.
 
     Args:
-        tables: The tables that the run fills. Each has ``table``, a name of
+        tables: The tables that the run fills. Each has ``table``, a key in
             ``mmrot/results/published.json``; ``row``, the row of a pretrained
             backbone, by default ``'RotNet'``; ``random_row``, that of
             ``checkpoint=random``, by default ``'random'``; and
@@ -70,7 +70,7 @@ class ResultTableHook(Hook):
         self.num_per_class: int | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the run can end with a table and overwrites no other run.
+        """Check that the run can fill its tables and does not overwrite another run.
 
         Raises:
             UserError: If it cannot, see :mod:`mmrot.engine.preflight`.
@@ -94,7 +94,7 @@ class ResultTableHook(Hook):
         """Write the results and print the tables."""
         if not self.tables:
             return
-        if self.metrics is None:  # a finished run was resumed, or its last validation stopped
+        if self.metrics is None:  # a finished run was resumed, or its last validation interrupted
             if Path(runner.work_dir, 'results.json').exists():
                 if is_main_process():
                     print_tables(read_records(runner.work_dir))
