@@ -172,7 +172,7 @@ def in_memory(cfg: Config) -> Config:
                 fixed.append(step)
             else:
                 raise UserError(
-                    f'--in-memory: the step {step.type} of {field} needs a worker per image.'
+                    f'--in-memory does not support {step.type} in the pipeline of {field}.'
                 )
         if not fixed:
             raise UserError(f'--in-memory: {field}.dataset has no pipeline.')

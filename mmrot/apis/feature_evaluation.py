@@ -117,7 +117,7 @@ def _knn(
     assert train.labels is not None
     assert test.labels is not None
     if train.labels.ndim == 2:
-        raise UserError('kNN needs images with one label each; use SVMs.')
+        raise UserError('kNN requires single-label images. Use SVMs instead.')
     records = []
     for stage, bank in train.stages.items():
         accuracies = knn_accuracy(

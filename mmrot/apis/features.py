@@ -122,7 +122,7 @@ def build_split(cfg: Config, split: str) -> Dataset:
         raise UserError(f'The config has no {split}_dataloader.')
     if split == 'train':
         if cfg.get('test_dataloader') is None:
-            raise UserError('The config has no test_dataloader, whose pipeline is needed.')
+            raise UserError('The config has no test_dataloader to take the pipeline from.')
         _innermost(loader).dataset.pipeline = _innermost(cfg.test_dataloader).dataset.pipeline
     sampler = dict(type='mmengine.DefaultSampler', shuffle=False)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):

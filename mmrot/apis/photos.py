@@ -89,7 +89,7 @@ def read_photo(source: Photo) -> np.ndarray:
         pixels = _from_array(source)
     else:
         raise TypeError(
-            f'a photo is a path, array, PIL image or tensor, not a {type(source).__name__}.'
+            f'expected a path, array, PIL image or tensor, got a {type(source).__name__}.'
         )
     height, width = pixels.shape[:2]
     if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
@@ -145,7 +145,7 @@ def _from_array(array: np.ndarray) -> np.ndarray:
         array = (array >> 8).astype(np.uint8)
     elif array.dtype.kind == 'f':
         if not ((array >= 0) & (array <= 1)).all():
-            raise UserError('floating-point values are not all from 0 to 1.')
+            raise UserError('floating-point values are not all between 0 and 1.')
         array = (array.astype(np.float32) * 255).round().astype(np.uint8)
     elif array.dtype != np.uint8:
         raise UserError(f'{array.dtype} values: expected uint8, uint16, or floats from 0 to 1.')

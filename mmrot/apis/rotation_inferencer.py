@@ -61,7 +61,7 @@ class RotationInferencer(BaseInferencer):
     ) -> None:
         if isinstance(config, RotationPred):
             if checkpoint is not None:
-                raise UserError(f'checkpoint {checkpoint}: the model has its weights already.')
+                raise UserError(f'checkpoint {checkpoint}: the model already has weights.')
             device = device or str(next(config.parameters()).device)
             self.model = config.to(device).eval()
         elif checkpoint is None:
@@ -71,8 +71,8 @@ class RotationInferencer(BaseInferencer):
             self.model = get_model(config, checkpoint, device, trust)
             if not isinstance(self.model, RotationPred):
                 raise UserError(
-                    f'the config builds a {type(self.model).__name__}, expected a config of '
-                    'pretraining, whose model is an mmrot.RotationPred.'
+                    f'the config builds a {type(self.model).__name__}, expected a pretraining '
+                    'config, whose model is an mmrot.RotationPred.'
                 )
         super().__init__(
             self.model._config, device=device, scope='mmrot', show_progress=show_progress

@@ -54,7 +54,7 @@ def load_feature_config(args: argparse.Namespace) -> Config:
     """
     for name in ('amp', 'in_memory'):
         if getattr(args, name):
-            raise UserError(f'--{name.replace("_", "-")} is an option of training.')
+            raise UserError(f'--{name.replace("_", "-")} applies only to training.')
     args.backbone = None
     cfg = load_config(args)
     if args.launcher != 'none':

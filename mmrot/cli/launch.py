@@ -42,7 +42,7 @@ def launch(args: argparse.Namespace, command: str, argv: Sequence[str] | None) -
     ]
     gpus = torch.cuda.device_count()
     if 0 < gpus < args.gpus:
-        raise UserError(f'{args.gpus} GPUs were asked for, this machine has {gpus}.')
+        raise UserError(f'{args.gpus} GPUs were requested, but this machine has {gpus}.')
     if nnodes * args.gpus == 1:
         return False
     if gpus == 0:
@@ -59,7 +59,7 @@ def _torchrun(arguments: list[str]) -> None:
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         raise UserError(
-            f'the process of rank {rank} ended with status {failure.exitcode}'
+            f'the process of rank {rank} exited with status {failure.exitcode}'
         ) from error
     except RuntimeError as error:  # rendezvous failed: port in use, unknown host
         raise UserError(f'torchrun: {error}') from error

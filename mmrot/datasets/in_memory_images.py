@@ -98,7 +98,7 @@ class InMemoryImages(Dataset):
         shape = tuple(self.dataset[0]['inputs'].shape)
         if crop_size is not None and shape[1:] != (crop_size, crop_size):
             raise UserError(
-                f'images of {shape[1]}x{shape[2]} pixels differ from crop_size={crop_size}. '
+                f'images of {shape[1]}x{shape[2]} pixels do not match crop_size={crop_size}. '
                 'Images in memory must have the size of the crop.'
             )
         images = torch.empty((len(self.dataset), *shape), dtype=torch.uint8)

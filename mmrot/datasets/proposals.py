@@ -92,11 +92,12 @@ def write_proposals(
     check_opencv()
     images, out = [Path(path) for path in paths], Path(out)
     if out.suffix != '.pkl' or out.exists():
-        raise UserError(f'{out} is not the name of a new file that ends in .pkl.')
+        raise UserError(f'{out} already exists or does not end in .pkl.')
     names = [f'{path.parent.name}/{path.name}' for path in images]
     if not names or len(set(names)) < len(names):
         raise UserError(
-            f'the {len(names)} images are not one or more images with different names.'
+            f'expected images with unique names, got {len(names)} images with '
+            f'{len(set(names))} names.'
         )
     parts = out.with_name(f'{out.name}.parts')
     parts.mkdir(parents=True, exist_ok=True)

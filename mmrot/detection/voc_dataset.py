@@ -77,7 +77,7 @@ class VOCDataset(MMDetVOCDataset):
             key = '/'.join(Path(info['img_path']).parts[-2:])
             if key not in proposals:
                 raise UserError(
-                    f'{path} has no proposals for {key}. See tools/selective_search.py.'
+                    f'{path} has no proposals for {key}. Compute them with `mmrot proposals`.'
                 )
             info['proposals'] = proposals[key]
             boxes = np.asarray(proposals[key]['bboxes'], np.float32)  # (N, 4)

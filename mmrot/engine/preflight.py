@@ -26,8 +26,8 @@ def check_unused(work_dir: str | Path) -> None:
     for name in ('results.json', 'last_checkpoint'):
         if Path(work_dir, name).exists():
             raise UserError(
-                f'{Path(work_dir, name)} is of an earlier run: expected --resume, or another '
-                '--work-dir'
+                f'{Path(work_dir, name)} is from an earlier run. Use --resume or another '
+                '--work-dir.'
             )
 
 
@@ -50,11 +50,11 @@ def check_tables(
     for entry in tables:
         columns = entry.get('columns', {})
         if NUM_PER_CLASS in columns and num_per_class is None:
-            raise UserError(f'{entry["table"]}: expected training data mmrot.PerClassSubset')
+            raise UserError(f'{entry["table"]} requires mmrot.PerClassSubset as training data.')
         if missing := set(columns.values()) - set(head.probes):
             raise UserError(
-                f'{entry["table"]} wants a probe of {", ".join(sorted(missing))}: there are '
-                f'{", ".join(head.probes)}; set the tables of ResultTableHook'
+                f'{entry["table"]} requires a probe of {", ".join(sorted(missing))}, but the '
+                f'model has {", ".join(head.probes)}. Set the tables of ResultTableHook.'
             )
 
 
@@ -76,7 +76,7 @@ def check_last_batch(loader: DataLoader, model: nn.Module) -> None:
         and not loader.drop_last
     ):
         raise UserError(
-            f'{images} images in batches of {batch_size} leave one image, which batch norm cannot '
-            'train on: expected another train_dataloader.batch_size, or '
-            'train_dataloader.drop_last=True'
+            f'{images} images in batches of {batch_size} leave a last batch of one image, which '
+            'batch norm cannot train on. Change train_dataloader.batch_size or set '
+            'train_dataloader.drop_last=True.'
         )

@@ -62,8 +62,8 @@ class Runner(MMEngineRunner):
         ranks = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
         if 0 < torch.cuda.device_count() < ranks:
             raise UserError(
-                f'{ranks} processes on this machine: expected at most one for each of its '
-                f'{torch.cuda.device_count()} GPUs'
+                f'{ranks} processes were started on this machine, which has only '
+                f'{torch.cuda.device_count()} GPUs.'
             )
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -99,12 +99,12 @@ class Runner(MMEngineRunner):
         try:
             checkpoint = super().load_checkpoint(filename, map_location, strict, revise_keys)
         except RuntimeError as error:  # of load_state_dict
-            raise UserError(f'checkpoint {filename} does not fit the model: {error}') from error
+            raise UserError(f'checkpoint {filename} does not match the model: {error}') from error
         missing = [key for key in ('meta', 'message_hub') if key not in checkpoint]
         if self._resume and missing:
             raise UserError(
-                f'checkpoint {filename} has no {first_few(map(repr, missing))}, so no training '
-                'can resume from it. Weights alone are for load_from.'
+                f'checkpoint {filename} has no {first_few(map(repr, missing))}, so training '
+                'cannot be resumed from it. Use load_from to load only the weights.'
             )
         return checkpoint
 

@@ -333,7 +333,9 @@ def _start(
         found = _read_meta(folder)
         for key, value in meta.items():
             if found.get(key) != value:
-                raise UserError(f'{folder} has features of another {key}. Use another folder.')
+                raise UserError(
+                    f'{folder} has features with a different {key}. Use another folder.'
+                )
         return
     folder.mkdir(parents=True, exist_ok=True)
     if taken := [path.name for path in folder.glob('*.npy') if path.stem in meta['stages']]:
@@ -374,7 +376,7 @@ def _map(path: Path, shape: tuple[int, ...], mode: Any) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode=mode)
     except (ValueError, OSError, EOFError) as error:
-        raise UserError(f'{path} is missing or cut short: {error}.') from error
+        raise UserError(f'{path} is missing or truncated: {error}.') from error
     if array.shape != shape:
         raise UserError(f'{path} has the shape {array.shape}, expected {shape}.')
     return array

@@ -194,7 +194,7 @@ def draw_low_shot(targets: np.ndarray, k: int, seed: Sequence[int]) -> np.ndarra
     for value, count, name in ((1, k, 'positives'), (0, NEGATIVES_PER_POSITIVE * k, 'negatives')):
         indices = np.flatnonzero(targets == value)
         if len(indices) < count:
-            raise UserError(f'k={k} needs {count} {name}, there are {len(indices)}.')
+            raise UserError(f'k={k} needs {count} {name}, but there are {len(indices)}.')
         drawn.append(rng.choice(indices, count, replace=False))
     return np.concatenate(drawn)
 
@@ -235,7 +235,7 @@ def _per_class(
             missing.append(index)
         elif json.loads(file.read_text(encoding='utf-8')).get('fingerprint') != stamp:
             raise UserError(
-                f'{file} is a result of other features or settings. Use another folder.'
+                f'{file} was computed from other features or settings. Use another folder.'
             )
     # Parallel yields results as they finish, in any order
     done = Parallel(n_jobs=jobs, return_as='generator_unordered')(

@@ -19,9 +19,9 @@ from mmrot.rotation import (
 class RotationDataPreprocessor(SelfSupDataPreprocessor):
     """Normalise N images and make N·K rotated copies on the device.
 
-    Rotating after the transfer means that workers, collation and the bus carry
-    one copy of each image. Batches that :class:`mmrot.RotatedCopies` rotated in
-    the pipeline are recognised and yield the same copies bit for bit.
+    Images are rotated after the transfer to the device, so that only one copy of each
+    is loaded, collated and transferred. Batches that :class:`mmrot.RotatedCopies`
+    rotated in the pipeline are detected and yield bitwise identical copies.
 
     Args:
         angles: Angle set in degrees counter-clockwise.
@@ -50,7 +50,7 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
                 (C, H, W) from ``pseudo_collate``; after ``RotatedCopies``, K
                 tensors (N, C, H, W) or K sequences of N tensors (C, H, W).
                 ``data_samples``: N samples, or absent.
-            training: Not used; training and testing rotate alike.
+            training: Not used; training and testing rotate in the same way.
 
         Returns:
             ``inputs``: (N·K, C, H, W) float32, image-major; ``data_samples``,
@@ -58,14 +58,14 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
 
         Raises:
             UserError: If the images differ in shape or are not square, or the
-                pipeline made another number of copies.
+                pipeline made a different number of copies.
         """
         inputs = self.cast_data(data['inputs'])
         samples = self.cast_data(data.get('data_samples'))
         inputs, rotated = self._stack(inputs)
         # Flips and transposes commute with normalisation, so N images are
-        # normalised instead of N*K. A warp commutes only up to rounding: it comes
-        # first, on the raw pixels that the pipeline transform sees as well.
+        # normalised instead of N*K. A warp commutes only up to rounding, so it comes
+        # first, on the raw pixels, as in the pipeline transform.
         if not rotated and needs_warp(self.angles):
             inputs = rotated_copies(inputs, self.angles)  # (N*K, C, H, W)
             rotated = True
@@ -77,7 +77,7 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         return batch
 
     def upright_copies(self, images: Tensor) -> Tensor:
-        """Normalise images as :meth:`forward` does their copies at 0°.
+        """Normalise images like the 0° copies of :meth:`forward`.
 
         Args:
             images: (N, C, H, W), as in ``inputs`` of :meth:`forward`.

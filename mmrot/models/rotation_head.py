@@ -46,8 +46,7 @@ class RotationHead(BaseModule):
 
         Raises:
             TypeError: If the backbone did not return a tuple.
-            UserError: If there is no output at ``in_index`` or its shape does not
-                fit.
+            UserError: If there is no output at ``in_index`` or its shape is wrong.
         """
         if not isinstance(feats, Sequence):
             raise TypeError(

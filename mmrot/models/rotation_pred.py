@@ -25,15 +25,15 @@ class RotationPred(BaseSelfSupervisor):
         head: Config of a :class:`mmrot.RotationHead`, without ``num_classes``.
         data_preprocessor: Arguments of :class:`mmrot.RotationDataPreprocessor`,
             such as ``mean``, without ``angles`` and ``channels_last``.
-        angles: Angle set in degrees counter-clockwise. It is defined here only;
-            head and data preprocessor follow.
+        angles: Angle set in degrees counter-clockwise, passed on to the head and the
+            data preprocessor.
         channels_last: Whether weights and batches are in channels-last memory
             format.
         init_cfg: Initialisation of the whole model.
 
     Raises:
-        UserError: If the angle set is invalid or head or data preprocessor set
-            what follows from the model.
+        UserError: If the angle set is invalid, or the head or the data preprocessor
+            sets an argument that is derived from the model.
 
     Example:
         >>> import torch
@@ -64,7 +64,7 @@ class RotationPred(BaseSelfSupervisor):
         for name, part in (('head', head), ('data_preprocessor', data_preprocessor)):
             for key in {'num_classes', 'angles', 'channels_last'} & part.keys():
                 raise UserError(
-                    f'{name}.{key}={part[key]} must not be set: it follows from angles and '
+                    f'{name}.{key}={part[key]} must not be set: it is derived from angles and '
                     'channels_last of the model.'
                 )
         super().__init__(
@@ -91,7 +91,7 @@ class RotationPred(BaseSelfSupervisor):
 
     @_metainfo.setter
     def _metainfo(self, value: object) -> None:
-        """Accept what mmpretrain's get_model sets."""
+        """Ignore the value that mmpretrain's get_model sets."""
 
     def forward(
         self,
@@ -155,7 +155,7 @@ class RotationPred(BaseSelfSupervisor):
         return data_samples
 
     def predict_rotation(self, images: Tensor) -> Tensor:
-        """Predict by which angle of the set images are rotated.
+        """Predict the rotation angle of images.
 
         Args:
             images: (N, C, H, W), not normalised, as from the test pipeline.

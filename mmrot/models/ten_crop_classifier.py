@@ -15,7 +15,7 @@ class TenCropClassifier(ImageClassifier):
     corner crops, the centre crop and their mirror images. This follows the
     protocol of Krähenbühl et al., *Data-dependent Initializations of
     Convolutional Neural Networks*, ICLR 2016, for VOC 2007 classification, except
-    that their code takes 10 random crops.
+    that their code uses 10 random crops.
 
     Args:
         crop_size: Side of a crop in pixels.

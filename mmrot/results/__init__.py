@@ -1,4 +1,4 @@
-"""Published numbers, records of measured ones, and tables of both."""
+"""Published results, records of measured results, and tables of both."""
 
 from .data_name import data_name
 from .environment import environment

@@ -5,16 +5,16 @@ from torch.utils.data import Dataset
 
 
 def data_name(dataset: Dataset) -> str:
-    """Return a name of the data that a number is measured on.
+    """Return the name under which a dataset appears in the results.
 
     Args:
-        dataset: A data set of mmpretrain, mmdet, mmseg or mmrot, or a wrapper
-            with a ``dataset``.
+        dataset: Dataset of mmpretrain, mmdet, mmseg or mmrot, or a wrapper with a
+            ``dataset``.
 
     Returns:
         Name of the folder for images in one folder per class, folder and split
         for VOC and for data with boxes or masks, and otherwise the class name
-        of the data set.
+        of the dataset.
     """
     while hasattr(dataset, 'dataset'):
         dataset = dataset.dataset

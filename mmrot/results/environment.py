@@ -22,7 +22,7 @@ _PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Return the fields of a :class:`Record` that say where and how a run was made.
+    """Return the fields of a :class:`Record` that describe the environment of a run.
 
     Returns:
         ``processes``, ``device``, ``machine``, ``versions``, ``date`` and ``command``.

@@ -16,7 +16,7 @@ _EXPERIMENT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """The numbers that one run measured for one published table."""
+    """Results of one run for one published table."""
 
     table: str  # name of the published table, such as 'table5'
     row: str
@@ -48,7 +48,7 @@ class Record:
 
     @property
     def experiment(self) -> dict[str, Any]:
-        """The fields that runs must share to be averaged over their seeds."""
+        """Fields that runs must share to be averaged over seeds."""
         return {name: getattr(self, name) for name in _EXPERIMENT}
 
 
@@ -78,7 +78,7 @@ def read_records(path: str | Path) -> list[Record]:
     except FileNotFoundError:
         raise FileNotFoundError(f'{path} does not exist: the run has not finished') from None
     except ValueError as error:
-        raise UserError(f'{path} is not a file of records: {error}') from None
+        raise UserError(f'{path} is not a valid records file: {error}') from None
     if not isinstance(content, list) or not content or not all(map(_is_record, content)):
         raise UserError(f'{path}: expected records with {", ".join(_REQUIRED)}')
     return [_from_json(record) for record in content]

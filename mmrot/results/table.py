@@ -49,8 +49,8 @@ class ResultTable:
         difference: Whether to show measured minus published numbers.
 
     Raises:
-        UserError: If the records are of several tables or data sets, or those
-            of one cell are of different experiments or of the same seed.
+        UserError: If the records belong to several tables or datasets, or those of
+            one cell to different experiments or to the same seed.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ResultTable:
 
     @property
     def title(self) -> str:
-        """Content and source of the table, and both data sets."""
+        """Content and source of the table, and both datasets."""
         s = self.source
         return (
             f'{s["title"]} ({s["source"]}): {s["metric"]}. '
@@ -159,7 +159,7 @@ class ResultTable:
 
 
 def _check_seeds(cell: str, records: Sequence[Record]) -> None:
-    """Check that the runs of a cell differ in their seed and in nothing else.
+    """Check that the runs of a cell differ only in their seed.
 
     Raises:
         UserError: If they differ in another field or share a seed.

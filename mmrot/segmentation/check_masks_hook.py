@@ -11,8 +11,8 @@ from mmrot.registry import HOOKS
 class CheckMasksHook(Hook):
     """Raise an error for invalid class indices in masks and inconsistent settings.
 
-    On a GPU an invalid index triggers a device-side assertion that does not name
-    the file; in testing it would silently count as an error for every class.
+    On a GPU, an invalid index triggers a device-side assertion that does not name
+    the file; during testing, it would silently count as an error for every class.
     """
 
     def before_train(self, runner: Runner) -> None:

@@ -1,4 +1,4 @@
-"""Conversions of weights, most of them from state dict to state dict."""
+"""Weight conversions, mostly from state dict to state dict."""
 
 from .absorb_bn import absorb_bn
 from .export import export_backbone

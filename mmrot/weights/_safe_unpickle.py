@@ -1,19 +1,19 @@
-"""Let ``torch.load(weights_only=True)`` read mmengine's checkpoints, and nothing more.
+"""Make ``torch.load(weights_only=True)`` accept mmengine's checkpoints, and nothing more.
 
-Threat model: a checkpoint may come from anybody, and its pickle may be written to attack
-whoever loads it. torch's restricted unpickler builds tensors and plain Python objects only,
-which refuses every checkpoint of mmengine: these also hold NumPy arrays, NumPy scalars and log
-buffers. mmengine allows the real classes and ``getattr``, and unpickles without restriction
-where that fails. With the real ones, a file can
+Threat model: a checkpoint may come from anyone, and its pickle may be crafted to attack
+whoever loads it. torch's restricted unpickler only builds tensors and plain Python objects, so
+it rejects every checkpoint of mmengine: these also contain NumPy arrays, NumPy scalars and log
+buffers. mmengine allows the real classes and ``getattr``, and falls back to unrestricted
+unpickling. With the real classes, a file can
 
 - use ``getattr`` to reach the dictionary of all built-in functions;
 - pass a shape to ``numpy.dtype.__setstate__`` so that an array of 8 bytes reads 800,000;
 - replace methods of the class ``HistoryBuffer``, whose state may contain some.
 
-So torch builds the stand-ins below instead, which check their arguments and are replaced by
-real objects after loading. Other allowed globals are cleared meanwhile: torch keeps all of
-them in one unordered set, so that a real class, allowed by another library, could take the
-place of its stand-in.
+So torch builds the stand-ins below instead, which check their arguments and are replaced with
+real objects after loading. Other allowed globals are cleared in the meantime: torch keeps all of
+them in one unordered set, so a real class allowed by another library could take precedence over
+its stand-in.
 """
 
 import pickle
@@ -38,7 +38,7 @@ def _refusal(what: str) -> pickle.UnpicklingError:
 
 
 class _DType:
-    """Stands for ``numpy.dtype`` of numbers, booleans and strings."""
+    """Stand-in for ``numpy.dtype`` of numbers, booleans and strings."""
 
     def __init__(self, name: str, *flags: Any) -> None:
         if not isinstance(name, str) or not re.fullmatch(r'[biufcSU]\d{1,6}', name):
@@ -56,7 +56,7 @@ class _DType:
 
 
 class _Array:
-    """Stands for ``numpy.ndarray``."""
+    """Stand-in for ``numpy.ndarray``."""
 
     value: np.ndarray | None = None
 
@@ -68,7 +68,7 @@ class _Array:
 
 
 class _LogBuffer:
-    """Stands for mmengine's ``HistoryBuffer``."""
+    """Stand-in for mmengine's ``HistoryBuffer``."""
 
     value: HistoryBuffer | None = None
 
@@ -78,7 +78,7 @@ class _LogBuffer:
 
 
 def _reconstruct(*args: Any) -> _Array:
-    """Stand for the function that makes an empty array, which ``__setstate__`` fills."""
+    """Stand in for the function that creates an empty array, which ``__setstate__`` fills."""
     return _Array()
 
 
@@ -89,7 +89,7 @@ def _scalar(dtype: _DType, data: bytes) -> Any:
 
 
 def _getattr(owner: Any, name: str) -> None:
-    """Stand for ``getattr``, with which log buffers refer to their own methods."""
+    """Stand in for ``getattr``, which log buffers use to refer to their own methods."""
     if owner is not _LogBuffer:
         raise _refusal(f'getattr({owner!r}, {name!r})')
 
@@ -109,7 +109,7 @@ _STAND_INS: list[Any] = [
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """Allow torch to build the stand-ins, and nothing else that it does not know itself."""
+    """Allow torch to build the stand-ins, and nothing else beyond its built-in types."""
     before = get_safe_globals()
     clear_safe_globals()
     try:
@@ -121,7 +121,7 @@ def stand_ins() -> Iterator[None]:
 
 
 def real_objects(value: Any) -> Any:
-    """Replace the stand-ins in nested dictionaries, lists and tuples by real objects."""
+    """Replace the stand-ins in nested dictionaries, lists and tuples with real objects."""
     if isinstance(value, _DType | _Array | _LogBuffer):
         return value.value
     if isinstance(value, dict):

@@ -16,12 +16,12 @@ _NORM_EPS = re.compile(
 def absorb_bn(state_dict: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
     """Fold batch norm into the convolution or linear layer before it.
 
-    In evaluation mode the network without batch norm (``norm_cfg=None``) computes the same. The
-    paper does this before transfer to detection and segmentation (section 4.2).
+    In eval mode, the network without batch norm (``norm_cfg=None``) computes the same outputs.
+    The paper does this before transfer to detection and segmentation (section 4.2).
 
     Works for AlexNet, NIN and any sequential chain in which batch norm directly follows a
     ``Conv2d`` or ``Linear``. Each batch norm is folded into the layer before it in the state
-    dict, which does not show a ReLU in between or a transposed convolution.
+    dict, from which a ReLU in between or a transposed convolution cannot be detected.
 
     Args:
         state_dict: State dict of a backbone or of a whole model.
@@ -76,21 +76,22 @@ def absorb_bn(state_dict: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Ten
 
 
 def check_norm_eps(checkpoint: dict[str, Any], source: str) -> None:
-    """Check that a checkpoint does not come from a config with another epsilon of batch norms.
+    """Check that the config in a checkpoint uses PyTorch's default batch norm epsilon.
 
-    The weights do not show it. The config in a checkpoint is code, so it is searched, not run.
+    Epsilon is not part of the weights. The config in a checkpoint is code, so it is searched, not
+    executed.
 
     Args:
         checkpoint: Checkpoint with the text of its config in ``meta``, or without.
         source: Name of the file, for errors.
 
     Raises:
-        UserError: If a ``norm_cfg`` in the config has another ``eps`` than PyTorch's default.
+        UserError: If a ``norm_cfg`` in the config has an ``eps`` other than PyTorch's default.
     """
     text = str((checkpoint.get('meta') or {}).get('cfg', ''))
     others = sorted({float(eps) for eps in _NORM_EPS.findall(text)} - {1e-5})
     if others:
         raise UserError(
             f'the config in {source} has a norm_cfg with eps={others[0]}. Absorb its batch norms '
-            'with tools/convert.py absorb-bn --eps.'
+            'with `mmrot convert absorb-bn --eps`.'
         )

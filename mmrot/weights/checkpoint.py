@@ -1,4 +1,4 @@
-"""Read checkpoints from any source without running code in them."""
+"""Load checkpoints from untrusted sources without executing code in them."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ from ._safe_unpickle import real_objects, stand_ins
 
 # Object storage in mmengine's notation, such as s3://bucket/file and cluster:s3://bucket/file.
 _STORAGE = r'(\S+\:)?(s3|petrel)://'
-# What torch.load raises for damaged files, as mutating some has shown.
+# Errors that torch.load raises for damaged files, found by mutating some.
 _UNREADABLE = (
     AssertionError,
     EOFError,
@@ -37,20 +37,20 @@ _UNREADABLE = (
 def load_checkpoint(
     file: str | Path, map_location: str | Callable | None = 'cpu', trust: bool = False
 ) -> dict[str, Any]:
-    """Load a checkpoint that holds tensors, plain Python objects and what mmengine adds.
+    """Load a checkpoint of tensors, plain Python objects and mmengine's log buffers.
 
     Args:
-        file: Path, or http(s) or s3 address.
+        file: Path, or http(s) or s3 URL.
         map_location: As in :func:`torch.load`.
-        trust: Whether to unpickle anything. The file can then run any code.
+        trust: Whether to unpickle arbitrary objects. The file can then run arbitrary code.
 
     Returns:
         Content of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UserError: If the file is not a checkpoint, is truncated, or holds objects that are
-            not allowed; names the first one.
+        UserError: If the file is not a checkpoint, is truncated, or contains objects that are
+            not allowed; the message names the first one.
     """
     name = str(file)
     options: dict[str, Any] = dict(map_location=map_location, weights_only=not trust)
@@ -59,7 +59,7 @@ def load_checkpoint(
     if re.match(_STORAGE, name):
         path = io.BytesIO(mmengine.fileio.get(name, backend_args=dict(backend='petrel')))
     elif not remote and not path.is_file():
-        raise FileNotFoundError(f'checkpoint {name} can not be found')
+        raise FileNotFoundError(f'checkpoint {name} does not exist.')
     try:
         with stand_ins():
             if remote:
@@ -76,14 +76,14 @@ def load_checkpoint(
         reason = str(error.__context__ or error).partition('. ')[0].rstrip('.')[:200]
         if isinstance(error, pickle.UnpicklingError):
             raise UserError(
-                f'checkpoint {name} is damaged or holds more than weights ({reason}). '
+                f'checkpoint {name} is damaged or contains more than weights ({reason}). '
                 '--trust loads it and runs any code in it.'
             ) from error
         raise UserError(
             f'checkpoint {name} is truncated or not a checkpoint ({reason}).'
         ) from error
     if not isinstance(content, dict):
-        raise UserError(f'checkpoint {name} holds a {type(content).__name__}, expected a dict.')
+        raise UserError(f'checkpoint {name} contains a {type(content).__name__}, expected a dict.')
     return content
 
 
@@ -100,7 +100,7 @@ def safe_checkpoint_loading(trust: bool = False) -> Iterator[None]:
     zoos of torchvision and OpenMMLab (``torchvision://resnet50``) still go to it.
 
     Args:
-        trust: Whether to unpickle anything, as in :func:`load_checkpoint`.
+        trust: Whether to unpickle arbitrary objects, as in :func:`load_checkpoint`.
     """
     before = CheckpointLoader._schemes.copy()
 

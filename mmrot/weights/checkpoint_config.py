@@ -1,4 +1,4 @@
-"""Read the config in a checkpoint without running it."""
+"""Read the config in a checkpoint without executing it."""
 
 import ast
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ _HOSTS = ('mmrot', 'mmpretrain', 'mmdet', 'mmseg')
 
 
 def checkpoint_config(checkpoint: dict[str, Any], source: str) -> Config:
-    """Return the config with which a model was trained.
+    """Return the config that a model was trained with.
 
-    The text in the checkpoint is parsed, not run: of ``name = value`` it reads values that consist
-    of literals and ``dict(key=value)``, as mmengine writes them. A type is the name of a class or
-    function, which mmengine would import from any module; those of the model and of the test
-    pipeline must be registered by mmrot or its hosts.
+    The text in the checkpoint is parsed, not executed: only assignments of literals and
+    ``dict(key=value)`` are read, as mmengine writes them. A type names a class or function, which
+    mmengine would import from any module; those of the model and of the test pipeline must be
+    registered by mmrot, mmpretrain, mmdet or mmseg.
 
     Args:
         checkpoint: Content of the file.
@@ -30,18 +30,18 @@ def checkpoint_config(checkpoint: dict[str, Any], source: str) -> Config:
         Config with at least ``model`` and the pipeline of the test data.
 
     Raises:
-        UserError: If there is no config, or it needs more than registered types.
+        UserError: If there is no config, or it uses types that are not registered.
     """
     text = (checkpoint.get('meta') or {}).get('cfg')
     fields: dict[str, Any] = {}
-    # mutating some texts has shown these
+    # found by mutating some texts
     with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         for node in ast.parse(text if isinstance(text, str) else '').body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 with suppress(ValueError, TypeError):
                     fields[node.targets[0].id] = ast.literal_eval(_DictCalls().visit(node.value))
     if not isinstance(fields.get('model'), dict):
-        raise UserError(f'{source} contains no config. Pass the one that it was trained with.')
+        raise UserError(f'{source} contains no config. Pass the config it was trained with.')
     cfg = Config(fields)
     scope = cfg.get('default_scope') or 'mmengine'
     parts: list[tuple[Any, tuple[Registry, ...]]] = [
@@ -53,8 +53,8 @@ def checkpoint_config(checkpoint: dict[str, Any], source: str) -> Config:
         for name, inner in _types(part, scope):
             if not any(_is_registered(registry, name, inner) for registry in registries):
                 raise UserError(
-                    f'the config in {source} has the type {name!r}, which neither mmrot nor its '
-                    'hosts register. Pass the config that it was trained with.'
+                    f'the config in {source} has the type {name!r}, which is not registered by '
+                    'mmrot, mmpretrain, mmdet or mmseg. Pass the config it was trained with.'
                 )
     return cfg
 
@@ -74,7 +74,7 @@ def inference_pipeline(cfg: Config) -> list[dict[str, Any]]:
 
 
 class _DictCalls(ast.NodeTransformer):
-    """Replace ``dict(key=value)`` by ``{'key': value}``, which is a literal."""
+    """Replace ``dict(key=value)`` with ``{'key': value}``, which is a literal."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
@@ -86,7 +86,7 @@ class _DictCalls(ast.NodeTransformer):
 
 
 def _types(value: Any, scope: str) -> Iterator[tuple[Any, str]]:
-    """Yield the types in nested dicts and lists, each with the scope that surrounds it."""
+    """Yield the types in nested dicts and lists, each with its enclosing scope."""
     if isinstance(value, dict):
         scope = value.get('_scope_', scope)
         if 'type' in value:
@@ -99,7 +99,7 @@ def _types(value: Any, scope: str) -> Iterator[tuple[Any, str]]:
 
 
 def _is_registered(root: Registry, name: Any, scope: Any) -> bool:
-    """Return whether a registry or the child with a scope has a name itself."""
+    """Return whether a name is registered in the root registry or in that of a scope."""
     if not isinstance(name, str):
         return False
     before, _, key = name.rpartition('.')

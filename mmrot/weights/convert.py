@@ -1,10 +1,10 @@
 """Convert checkpoint files: read, convert, verify, write.
 
 All conversions share three arguments: ``source`` is the path of the checkpoint; ``out`` is the
-path to write, where ``NAME.pth`` becomes ``NAME-<first 8 digits of its SHA-256>.pth`` as mmengine
-publishes checkpoints; ``trust`` allows the checkpoint to run code while it is loaded. They return
-the path that was written, and raise a UserError if the file is of another network or does not pass
-verification.
+path to write, where ``NAME.pth`` becomes ``NAME-<first 8 digits of its SHA-256>.pth``, as for
+mmengine's published checkpoints; ``trust`` allows the checkpoint to run code while it is loaded.
+They return the path that was written, and raise a UserError if the network is not supported or
+verification fails.
 """
 
 import platform
@@ -55,13 +55,13 @@ def convert_backbone(
     same features.
 
     Args:
-        source: Checkpoint of pretraining, or a bare backbone.
+        source: Pretraining checkpoint, or a bare backbone.
         out: File to write.
         style: Library whose names the keys get, see :func:`mmrot.weights.export_backbone`.
-        config: Config of the pretraining, which is run: a file or a name such as
+        config: Pretraining config, which is executed: a file or a name such as
             ``'rotnet/alexnet_in1k.py'``. Required for networks other than AlexNet, NIN and ResNet
             if the checkpoint does not contain it.
-        trust: Whether to unpickle anything.
+        trust: Whether to unpickle arbitrary objects.
     """
 
     def transform(checkpoint: dict[str, Any]) -> Converted:
@@ -89,11 +89,11 @@ def convert_absorb_bn(
     The outputs must stay the same within 1e-5, relative to the largest one.
 
     Args:
-        source: Checkpoint of pretraining, or a bare backbone.
+        source: Pretraining checkpoint, or a bare backbone.
         out: File to write.
-        eps: Epsilon of the batch norms, by default PyTorch's, 1e-5. Required if the config in the
-            checkpoint has another one.
-        trust: Whether to unpickle anything.
+        eps: Epsilon of the batch norms. Defaults to PyTorch's 1e-5. Required if the config in the
+            checkpoint sets a different one.
+        trust: Whether to unpickle arbitrary objects.
     """
 
     def transform(checkpoint: dict[str, Any]) -> Converted:
@@ -123,15 +123,15 @@ def convert_rescale(
 ) -> Path:
     """Rescale the backbone of a network without batch norm.
 
-    The outputs must stay the same but for one factor, within 1e-4.
+    The outputs must stay the same up to one factor, within 1e-4.
 
     Args:
-        source: Checkpoint of an AlexNet or NIN that absorbed its batch norms.
+        source: Checkpoint of an AlexNet or NIN whose batch norms have been absorbed.
         out: File to write.
         images: Folder of photos.
         count: Number of photos to use, spread evenly over the folder.
         seed: Seed of the random gradients, see :func:`mmrot.weights.rescale`.
-        trust: Whether to unpickle anything.
+        trust: Whether to unpickle arbitrary objects.
     """
 
     def transform(checkpoint: dict[str, Any]) -> Converted:
@@ -153,9 +153,9 @@ def convert_fully_convolutional(source: str, out: str, trust: bool = False) -> P
     On 224×224 pixels, the only position of fc7 must have the same features within 1e-4.
 
     Args:
-        source: Checkpoint of pretraining, or a bare backbone.
+        source: Pretraining checkpoint, or a bare backbone.
         out: File to write.
-        trust: Whether to unpickle anything.
+        trust: Whether to unpickle arbitrary objects.
     """
 
     def transform(checkpoint: dict[str, Any]) -> Converted:
@@ -170,7 +170,7 @@ def convert_fully_convolutional(source: str, out: str, trust: bool = False) -> P
 
 
 def convert_import(source: str, out: str, fmt: str = 'auto', trust: bool = False) -> Path:
-    """Import a RotNet of another code base.
+    """Import a RotNet from another code base.
 
     The network must take all weights. torchvision's ResNet must compute the same features.
 
@@ -178,7 +178,7 @@ def convert_import(source: str, out: str, fmt: str = 'auto', trust: bool = False
         source: Checkpoint of the authors, MMSelfSup or VISSL.
         out: File to write.
         fmt: Format, see :func:`mmrot.weights.import_rotnet`, or ``'auto'`` to detect it.
-        trust: Whether to unpickle anything.
+        trust: Whether to unpickle arbitrary objects.
     """
 
     def transform(checkpoint: dict[str, Any]) -> Converted:
@@ -190,10 +190,10 @@ def convert_import(source: str, out: str, fmt: str = 'auto', trust: bool = False
         if network_config(backbone)['type'] == 'mmpretrain.ResNet':
             _compare_with_torchvision(network, backbone)
         if 'head.fc.weight' not in head:
-            print_log('The file has no head, only the backbone is imported', logger='current')
+            print_log('The file has no head; only the backbone is imported', logger='current')
         elif head['head.fc.weight'].shape[1] != features:
             raise UserError(
-                f'the head takes {head["head.fc.weight"].shape[1]} features, the backbone has '
+                f'the head expects {head["head.fc.weight"].shape[1]} features, the backbone has '
                 f'{features}.'
             )
         return weights, left_out, f'imported from {found}'
@@ -266,7 +266,7 @@ def _check_outputs(what: str, expected: Tensor, got: Tensor, tolerance: float) -
 
 
 def _noise(network: nn.Module) -> Tensor:
-    """Return the same random images every time, of the size that a network takes."""
+    """Return fixed random images of the input size of a network."""
     size = 32 if isinstance(network, NIN) else 224
     generator = torch.Generator().manual_seed(0)
     return torch.randn((4, 3, size, size), generator=generator)

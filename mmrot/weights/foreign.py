@@ -33,7 +33,7 @@ _NIN_LAYERS = {'Conv': 'conv', 'BatchNorm': 'bn'}
 
 
 def import_rotnet(checkpoint: dict[str, Any], fmt: str) -> tuple[dict[str, Tensor], list[str]]:
-    """Convert a RotNet of another code base to mmrot's names and rotation convention.
+    """Convert a RotNet from another code base to mmrot's names and rotation convention.
 
     ==================  ======================================================
     ``authors-nin``     The authors' NIN: ``network`` with
@@ -62,8 +62,8 @@ def import_rotnet(checkpoint: dict[str, Any], fmt: str) -> tuple[dict[str, Tenso
         a head with four rotations, ``head.``; and the keys that were left out.
 
     Raises:
-        UserError: If the format is unknown or the file has another layout; names the unexpected
-            keys.
+        UserError: If the format is unknown or the file has a different layout; the message lists
+            the unexpected keys.
     """
     if fmt not in FORMATS:
         raise UserError(f'format {fmt!r}: expected one of {", ".join(FORMATS)}')

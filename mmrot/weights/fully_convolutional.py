@@ -18,7 +18,7 @@ def fully_convolutional(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         State dict with the same keys, for ``AlexNet(convolutional=True)``.
 
     Raises:
-        UserError: If there is neither fc6 nor fc7, or fc6 has another size.
+        UserError: If there is neither fc6 nor fc7, or fc6 has the wrong size.
     """
     out = dict(state_dict)
     found = False

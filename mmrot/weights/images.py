@@ -10,16 +10,16 @@ from torch import Tensor
 from mmrot.config import config_path
 from mmrot.errors import UserError
 
-# The data set that defines size and normalisation of each network's images.
+# The dataset that defines the image size and normalisation of each network.
 _DATA = {'mmrot.AlexNet': 'imagenet_224', 'mmrot.NIN': 'cifar10_32'}
 
 
 def sample_paths(dataset: BaseDataset, count: int) -> list[str]:
-    """Return the paths of some images, spread evenly over a data set.
+    """Return the paths of some images, evenly spaced over a dataset.
 
     Args:
-        dataset: Data set of image files.
-        count: Number of images, 1 or more. A smaller data set is used completely.
+        dataset: Dataset of image files.
+        count: Number of images, 1 or more. A smaller dataset is used completely.
 
     Returns:
         Paths of the images.
@@ -45,7 +45,7 @@ def read_images(paths: Sequence[str], network: str) -> Tensor:
         Images, (N, 3, H, W).
 
     Raises:
-        UserError: If the network is another one.
+        UserError: If the network is not supported.
     """
     if network not in _DATA:
         raise UserError(f'{network}: expected one of {", ".join(_DATA)}')

@@ -19,9 +19,9 @@ def is_own_network(backbone: dict[str, Tensor]) -> bool:
 
 
 def network_config(backbone: dict[str, Tensor]) -> dict:
-    """Infer from its keys which network a state dict belongs to.
+    """Infer the network of a state dict from its keys.
 
-    The config inside a checkpoint is Python code, which is not safe to run.
+    The config in a checkpoint is Python code, which is not safe to execute.
 
     Args:
         backbone: State dict of a bare :class:`mmrot.AlexNet` or :class:`mmrot.NIN`, or of a
@@ -31,7 +31,7 @@ def network_config(backbone: dict[str, Tensor]) -> dict:
         Config that builds the network, with the last stage as its only output.
 
     Raises:
-        UserError: If it is another network.
+        UserError: If the network is not supported.
     """
     if 'block1.layer1.conv.weight' in backbone:
         blocks = {int(match[1]) for key in backbone if (match := re.match(r'block(\d)\.', key))}
@@ -72,17 +72,17 @@ def network_config(backbone: dict[str, Tensor]) -> dict:
 
 
 def build_network(backbone: dict[str, Tensor], config: dict | None = None) -> nn.Module:
-    """Build the network that a state dict belongs to and load every key.
+    """Build the network of a state dict and load every key.
 
     Args:
         backbone: State dict of a bare backbone.
-        config: Config of the network, by default inferred from the keys.
+        config: Config of the network. By default, it is inferred from the keys.
 
     Returns:
-        Network in evaluation mode, without gradients.
+        Network in eval mode, without gradients.
 
     Raises:
-        UserError: If keys are missing or unexpected, or have another shape.
+        UserError: If keys are missing or unexpected, or have the wrong shape.
     """
     config = config or network_config(backbone)
     network = MODELS.build(config)

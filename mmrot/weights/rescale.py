@@ -20,15 +20,15 @@ def rescale(backbone: dict[str, Tensor], images: Tensor, seed: int = 0) -> dict[
     weights; layers are scaled until all rates are equal. As for the pretrained networks there,
     each layer has a single scale, so that the relations between its filters are kept.
 
-    The network is homogeneous (convolutions, linear layers, ReLU, pooling), so the solution is
-    closed: when layer k is scaled by s_k and its bias by s_1···s_k, the outputs are scaled by
+    The network is homogeneous (convolutions, linear layers, ReLU, pooling), so there is a closed
+    form: when layer k is scaled by s_k and its bias by s_1···s_k, the outputs are scaled by
     P = s_1···s_L and the rate r_k of layer k becomes P·r_k / s_k². Hence s_k = sqrt(r_k / T),
     where T is chosen such that the outputs have unit standard deviation, as in the authors' code.
 
     The paper does not give the details. Ours: the gradient is that of the last stage's outputs,
     weighted with random Gaussian numbers as in section 3.2, averaged over 8 draws; sizes are root
-    mean squares; biases count neither in the rate nor in the scale. Equal rates leave one scale
-    free, so it is the outputs that get unit scale, not each layer in between.
+    mean squares; biases are excluded from the rates. Equal rates leave one scale free, which is
+    set so that the outputs, rather than each layer in between, have unit scale.
 
     Args:
         backbone: State dict of :class:`mmrot.AlexNet` or :class:`mmrot.NIN` without batch norm.
@@ -45,8 +45,8 @@ def rescale(backbone: dict[str, Tensor], images: Tensor, seed: int = 0) -> dict[
     config = network_config(backbone)
     if config.get('norm_cfg', True) is not None:
         raise UserError(
-            f'{config["type"]} has batch norm, which undoes any scale. Absorb it first with '
-            'tools/convert.py absorb-bn.'
+            f'{config["type"]} has batch norm, which cancels any scale. Absorb it first with '
+            '`mmrot convert absorb-bn`.'
         )
     network = build_network(backbone).requires_grad_()
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]

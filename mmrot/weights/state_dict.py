@@ -22,7 +22,7 @@ def state_dict_of(checkpoint: dict[str, Any], name: str) -> dict[str, Tensor]:
     """
     state = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
     if not isinstance(state, dict) or not (tensors := tensors_of(state)):
-        raise UserError(f'checkpoint {name} holds no weights, only {first_few(checkpoint)}.')
+        raise UserError(f'checkpoint {name} contains no weights, only {first_few(checkpoint)}.')
     return tensors
 
 
@@ -67,14 +67,14 @@ def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: st
     Args:
         backbone: Backbone to load into.
         state_dict: State dict of a bare backbone, see :func:`split_backbone`.
-        source: Where the weights come from, for errors.
+        source: Origin of the weights, for error messages.
 
     Returns:
         Number of keys that were ignored.
 
     Raises:
-        UserError: If keys are missing or unexpected, or have another shape or values that are
-            not finite; names them.
+        UserError: If keys are missing or unexpected, or have the wrong shape or values that are
+            not finite; the message lists them.
     """
     wanted = _check_keys(backbone, state_dict, source)
     unused = [key for key in state_dict if key not in wanted]
@@ -88,9 +88,9 @@ def load_backbone(backbone: nn.Module, state_dict: dict[str, Tensor], source: st
     if unexpected:
         only_norms = all('.bn.' in key for key in unexpected)
         raise UserError(
-            f'{source} is not of this {type(backbone).__name__}, it has {len(unexpected)} '
+            f'{source} does not match {type(backbone).__name__}: it has {len(unexpected)} '
             f'unexpected keys: {first_few(unexpected)}.'
-            + ' Absorb its batch norms with tools/convert.py absorb-bn.'
+            + ' Absorb its batch norms with `mmrot convert absorb-bn`.'
             * only_norms
         )
     backbone.load_state_dict({key: state_dict[key] for key in wanted})
@@ -104,14 +104,14 @@ def load_module(module: nn.Module, state_dict: dict[str, Tensor], name: str, sou
         module: Module to load into.
         state_dict: State dict of a bare backbone.
         name: Name of the module in the backbone, such as ``'fc6.fc'``.
-        source: Where the weights come from, for errors.
+        source: Origin of the weights, for error messages.
 
     Returns:
         Number of keys that were loaded.
 
     Raises:
-        UserError: If keys are missing or unexpected, or have another shape or values that are
-            not finite; names them.
+        UserError: If keys are missing or unexpected, or have the wrong shape or values that are
+            not finite; the message lists them.
     """
     prefix = f'{name}.'
     found = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
@@ -124,14 +124,14 @@ def load_model(model: nn.Module, state_dict: dict[str, Tensor], source: str) -> 
     Args:
         model: Model to load into.
         state_dict: State dict of this model.
-        source: Where the weights come from, for errors.
+        source: Origin of the weights, for error messages.
 
     Returns:
         Number of keys that were loaded.
 
     Raises:
-        UserError: If keys are missing or unexpected, or have another shape or values that are
-            not finite; names them.
+        UserError: If keys are missing or unexpected, or have the wrong shape or values that are
+            not finite; the message lists them.
     """
     wanted = _check_keys(model, state_dict, source)
     unexpected = [key for key in state_dict if key not in wanted]
@@ -142,7 +142,7 @@ def load_model(model: nn.Module, state_dict: dict[str, Tensor], source: str) -> 
 
 
 def _check_keys(module: nn.Module, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Check that a state dict has all that a module needs; return the module's own."""
+    """Check the keys, shapes and values of a state dict; return the module's own state dict."""
     wanted = module.state_dict()
     name = type(module).__name__
     missing = [key for key in wanted if key not in state]
@@ -158,7 +158,7 @@ def _check_keys(module: nn.Module, state: dict[str, Tensor], source: str) -> dic
     ]
     if misfits:
         raise UserError(
-            f'{source} does not fit {name}, {len(misfits)} of {len(wanted)} keys: '
+            f'{source} does not match {name}, {len(misfits)} of {len(wanted)} keys: '
             f'{first_few(misfits)}.'
         )
     not_finite = [key for key in wanted if not state[key].isfinite().all()]

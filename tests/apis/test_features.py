@@ -110,7 +110,7 @@ def test_folder_of_photos_without_labels(tmp_path, digits):
 
 def test_another_checkpoint_does_not_resume(tmp_path, digits, checkpoint):
     mmrot.extract_features(digits, 'random', out=tmp_path / 'features')
-    with pytest.raises(UserError, match='has features of another checkpoint'):
+    with pytest.raises(UserError, match='has features with a different checkpoint'):
         mmrot.extract_features(digits, checkpoint, out=tmp_path / 'features')
 
 
@@ -120,7 +120,7 @@ def test_what_does_not_exist_is_named(digits, checkpoint):
     with pytest.raises(UserError, match='NIN has no stages 7'):
         mmrot.extract_features(digits, 'random', stages=[7])
     digits.model.backbone.width = 12
-    with pytest.raises(UserError, match='does not fit NIN'):
+    with pytest.raises(UserError, match='does not match NIN'):
         mmrot.extract_features(digits, checkpoint)
     digits.test_dataloader = None
     with pytest.raises(UserError, match='no test_dataloader'):

@@ -207,8 +207,8 @@ def test_grey_photos_are_read(grey):
     ('photo', 'message'),
     [
         (ramp().astype(np.int64), 'int64 values: expected uint8, uint16, or floats from 0 to 1'),
-        (ramp() / 200, 'not all from 0 to 1'),
-        (np.full((4, 4, 3), np.nan), 'not all from 0 to 1'),
+        (ramp() / 200, 'not all between 0 and 1'),
+        (np.full((4, 4, 3), np.nan), 'not all between 0 and 1'),
         (torch.zeros(6, 5, 4), r'shape \(5, 4, 6\): expected .* or \(C, H, W\) of a tensor'),
         (np.zeros((4, 5, 2), np.uint8), r'shape \(4, 5, 2\): expected \(H, W, C\)'),
         (np.zeros((0, 5, 3), np.uint8), r'shape \(0, 5, 3\)'),
@@ -221,7 +221,7 @@ def test_unsuitable_values_raise(photo, message):
 
 
 def test_other_types_raise():
-    with pytest.raises(TypeError, match='a path, array, PIL image or tensor, not a int'):
+    with pytest.raises(TypeError, match='a path, array, PIL image or tensor, got a int'):
         read_photo(3)
 
 

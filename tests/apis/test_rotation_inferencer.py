@@ -167,14 +167,14 @@ def test_inferencer_without_a_pretrained_model_raises():
     with pytest.raises(UserError, match='expected a checkpoint'):
         mmrot.RotationInferencer('rotnet_nin4_digits')
     model = mmrot.get_model('rotnet_nin4_digits')
-    with pytest.raises(UserError, match='the model has its weights already'):
+    with pytest.raises(UserError, match='the model already has weights'):
         mmrot.RotationInferencer(model, 'a.pth')
 
 
 def test_config_of_a_probe_raises(tmp_path):
     config = 'benchmarks/classification/nin4_nonlinear_cifar10.py'
     torch.save(mmrot.get_model(config).state_dict(), tmp_path / 'probe.pth')
-    with pytest.raises(UserError, match='builds a ImageClassifier, expected a config of pretrain'):
+    with pytest.raises(UserError, match='builds a ImageClassifier, expected a pretraining'):
         mmrot.RotationInferencer(config, tmp_path / 'probe.pth')
 
 

@@ -35,8 +35,8 @@ def test_eval_knn_writes_the_table(tmp_path):
     ('arguments', 'message'),
     [
         (['extract', DIGITS, 'random', '--stages', 'conv9'], 'Stage conv9 does not exist'),
-        (['extract', DIGITS, 'random', '--in-memory'], '--in-memory is an option of training'),
-        (['eval', 'knn', 'random', '1', DIGITS, '--amp'], '--amp is an option of training'),
+        (['extract', DIGITS, 'random', '--in-memory'], '--in-memory applies only to training'),
+        (['eval', 'knn', 'random', '1', DIGITS, '--amp'], '--amp applies only to training'),
         (['eval', 'knn', 'random', '1', DIGITS, '--k', '1498'], 'k=1498 is not from 1 to 1497'),
     ],
 )

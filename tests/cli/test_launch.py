@@ -56,7 +56,7 @@ def test_launch_joins_the_job_in_a_process_of_torchrun(started, monkeypatch):
 
 
 def test_launch_refuses_more_processes_than_gpus(started):
-    with pytest.raises(UserError, match='8 GPUs were asked for, this machine has 2'):
+    with pytest.raises(UserError, match='8 GPUs were requested, but this machine has 2'):
         launch(Namespace(gpus=8, launcher='none'), 'train', [])
 
 

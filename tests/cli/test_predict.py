@@ -67,5 +67,5 @@ def test_predict_writes_csv_to_the_standard_output(photos, checkpoint, capsys):
 
 
 def test_predict_with_a_missing_checkpoint_exits_in_one_line(photos, tmp_path):
-    with pytest.raises(SystemExit, match=r'mmrot: error: checkpoint .*none\.pth can not be found'):
+    with pytest.raises(SystemExit, match=r'mmrot: error: checkpoint .*none\.pth does not exist'):
         main(['predict', str(photos), '--checkpoint', str(tmp_path / 'none.pth')])

@@ -68,7 +68,7 @@ def test_write_proposals_resumes_and_writes_mmdets_format(photos, tmp_path):
     assert content['JPEGImages/3.png']['bboxes'].tolist() == [[30] * 4] * 2
     assert content['JPEGImages/3.png']['scores'].tolist() == [1.0, 0.5]
     assert [path.name for path in out.parent.iterdir()] == ['voc.pkl']
-    with pytest.raises(ValueError, match=r'voc\.pkl is not the name of a new file'):
+    with pytest.raises(ValueError, match=r'voc\.pkl already exists'):
         write_proposals(photos, out)
 
 

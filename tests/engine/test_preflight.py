@@ -24,15 +24,15 @@ def classifier():
 def test_used_work_dir_raises(name, tmp_path):
     check_unused(tmp_path)
     (tmp_path / name).touch()
-    with pytest.raises(ValueError, match=f'{name} is of an earlier run: expected --resume'):
+    with pytest.raises(ValueError, match=f'{name} is from an earlier run. Use --resume'):
         check_unused(tmp_path)
 
 
 @pytest.mark.parametrize(
     ('columns', 'message'),
     [
-        ({'accuracy': 'conv3'}, 'table3 wants a probe of conv3: there are conv2'),
-        ({'num_per_class': 'conv2'}, 'table3: expected training data mmrot.PerClassSubset'),
+        ({'accuracy': 'conv3'}, 'table3 requires a probe of conv3, but the model has conv2'),
+        ({'num_per_class': 'conv2'}, 'table3 requires mmrot.PerClassSubset as training data'),
     ],
 )
 def test_table_that_the_probes_cannot_fill_raises(columns, message, classifier):
@@ -45,7 +45,7 @@ def test_table_that_the_probes_fill_passes(classifier):
 
 
 def test_last_batch_of_one_image_raises(classifier):
-    with pytest.raises(ValueError, match='7 images in batches of 3 leave one image'):
+    with pytest.raises(ValueError, match='7 images in batches of 3 leave a last batch of one'):
         check_last_batch(DataLoader(range(7), batch_size=3), classifier)
     check_last_batch(DataLoader(range(7), batch_size=3, drop_last=True), classifier)
     check_last_batch(DataLoader(range(8), batch_size=3), classifier)

@@ -76,7 +76,7 @@ def test_config_is_written_by_training_only(checkpoint, tmp_path):
 def test_checkpoint_that_does_not_fit_raises(model, checkpoint, tmp_path):
     cfg = tiny_config(tmp_path, load_from=str(checkpoint), **{'model.backbone.num_blocks': 5})
     cfg.model.type = model
-    with pytest.raises(UserError, match=r'(?s)epoch_1\.pth does not fit the model.*block5'):
+    with pytest.raises(UserError, match=r'(?s)epoch_1\.pth does not match the model.*block5'):
         Runner.from_cfg(cfg).train()
     assert not (tmp_path / 'nin4_digits.py').exists()
 
@@ -127,5 +127,7 @@ def test_error_in_dataset_is_not_taken_for_an_empty_one():
 def test_more_processes_than_gpus_raise(monkeypatch, tmp_path):
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '3')
     monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
-    with pytest.raises(UserError, match=r'3 processes .* at most one for each of its 2 GPUs'):
+    with pytest.raises(
+        UserError, match=r'3 processes were started on this machine, which has only 2'
+    ):
         Runner.from_cfg(tiny_config(tmp_path, launcher='pytorch'))

@@ -182,7 +182,7 @@ def test_folder_of_other_features_is_not_overwritten(tmp_path, change, name):
     settings = dict(dataset=Images(11), folder=tmp_path, source={'checkpoint': 'a'})
     extract(**settings)
     before = (tmp_path / 'map.npy').read_bytes()
-    with pytest.raises(UserError, match=f'has features of another {name}'):
+    with pytest.raises(UserError, match=f'has features with a different {name}'):
         extract(**{**settings, **change})
     assert (tmp_path / 'map.npy').read_bytes() == before
 
@@ -191,10 +191,10 @@ def test_memory_map_cut_short_is_named(tmp_path):
     extract(Images(11), folder=tmp_path)
     content = (tmp_path / 'map.npy').read_bytes()
     (tmp_path / 'map.npy').write_bytes(content[:-8])
-    with pytest.raises(UserError, match=r'map\.npy is missing or cut short'):
+    with pytest.raises(UserError, match=r'map\.npy is missing or truncated'):
         load_features(tmp_path)
     (tmp_path / 'map.npy').unlink()
-    with pytest.raises(UserError, match=r'map\.npy is missing or cut short'):
+    with pytest.raises(UserError, match=r'map\.npy is missing or truncated'):
         load_features(tmp_path)
     with pytest.raises(UserError, match='is not a folder of features'):
         load_features(tmp_path.parent)

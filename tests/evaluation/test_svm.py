@@ -105,9 +105,9 @@ def test_finished_classes_are_not_computed_again(tmp_path):
 def test_results_of_other_features_are_not_mixed(tmp_path):
     train, test = multi_label(60, 0), multi_label(40, 1)
     evaluate_svm(train, test, CLASSES, tmp_path, FEW_COSTS, jobs=1)
-    with pytest.raises(UserError, match=r'class_000\.json is a result of other features'):
+    with pytest.raises(UserError, match=r'class_000\.json was computed from other features'):
         evaluate_svm(multi_label(60, 5), test, CLASSES, tmp_path, FEW_COSTS, jobs=1)
-    with pytest.raises(UserError, match=r'class_000\.json is a result of other features'):
+    with pytest.raises(UserError, match=r'class_000\.json was computed from other features'):
         evaluate_svm(train, test, CLASSES, tmp_path, (0.5,), jobs=1)
 
 
@@ -163,7 +163,7 @@ def test_too_few_images_of_a_class_are_an_error(tmp_path):
         evaluate_svm(train, train, CLASSES, tmp_path, jobs=1)
     with pytest.raises(UserError, match='Class boat has 3 training images; at least 4'):
         evaluate_low_shot(train, train, CLASSES[:2], tmp_path, ks=(4,), jobs=1)
-    with pytest.raises(UserError, match='k=1 needs 19 negatives, there are 5'):
+    with pytest.raises(UserError, match='k=1 needs 19 negatives, but there are 5'):
         evaluate_low_shot(train, train, CLASSES[:2], tmp_path, ks=(1,), jobs=1)
     with pytest.raises(UserError, match='Class car has no test images'):
         evaluate_low_shot(train, (features[:7], labels[:7]), CLASSES, tmp_path, ks=(1,), jobs=1)

@@ -95,7 +95,7 @@ def snapshot(folder: Path) -> dict[Path, bytes]:
                 *(DIGITS, '--resume', '{finished}/epoch_1.pth', *OPTIONS),
                 *('model.backbone.width=18', 'model.head.in_channels=18'),
             ],
-            'checkpoint {finished}/epoch_1.pth does not fit the model',
+            'checkpoint {finished}/epoch_1.pth does not match the model',
             id='resume another width',
         ),
         pytest.param(
@@ -139,7 +139,7 @@ def test_error_of_a_class_keeps_its_traceback(option, error, finished, run_tool)
 
 
 def test_test_refuses_a_checkpoint_that_does_not_fit(finished, tmp_path, run_tool):
-    with pytest.raises(SystemExit, match=r'epoch_1\.pth does not fit the model.*size mismatch'):
+    with pytest.raises(SystemExit, match=r'epoch_1\.pth does not match the model.*size mismatch'):
         run_tool('test', DIGITS, finished / 'epoch_1.pth', '--work-dir', tmp_path)
 
 

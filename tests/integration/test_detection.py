@@ -255,7 +255,7 @@ def test_fast_rcnn_rejects_proposals_of_other_images(
         ),
         (
             ['val_dataloader.dataset.metainfo.classes=(dog,cat)'],
-            'training data has the classes aeroplane, .* validation data dog, cat. Set metainfo',
+            'classes of the training data are aeroplane, .* data dog, cat. Set metainfo',
         ),
         (
             ['train_dataloader.dataset.metainfo.classes=dog'],
@@ -455,7 +455,7 @@ def test_load_module_rejects_fc6_of_another_size(pretrained, voc, tmp_path, run_
     state['fc6.fc.weight'] = torch.rand(32, 9216)
     target = torch.nn.Linear(9216, 64)
     with pytest.raises(
-        ValueError, match=r'file, fc6\.fc does not fit .* weight has shape \(32, 9216\)'
+        ValueError, match=r'file, fc6\.fc does not match .* weight has shape \(32, 9216\)'
     ):
         load_module(target, state, 'fc6.fc', 'file')
     with pytest.raises(

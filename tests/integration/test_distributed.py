@@ -142,7 +142,7 @@ def test_failing_rank_ends_the_job(job, tmp_path):
     )
     assert run.returncode == 1
     assert 'this rank fails' in run.stderr
-    assert 'mmrot: error: the process of rank 1 ended with status 1' in run.stderr
+    assert 'mmrot: error: the process of rank 1 exited with status 1' in run.stderr
 
 
 @pytest.mark.slow

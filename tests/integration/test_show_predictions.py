@@ -54,5 +54,5 @@ def test_show_predictions_draws_input_prediction_and_ground_truth(
 @pytest.mark.slow
 def test_show_predictions_rejects_a_checkpoint_of_another_model(detector, tmp_path, run_tool):
     arguments = ['show_predictions', inheriting('rotnet/nin4_digits.py'), detector]
-    with pytest.raises(SystemExit, match='does not fit the model'):
+    with pytest.raises(SystemExit, match='does not match the model'):
         run_tool(*arguments, '--work-dir', tmp_path)

@@ -104,7 +104,7 @@ def test_rotation_pred_learns_a_brightness_gradient():
 def test_rotation_pred_rejects_settings_that_follow_from_it(place, key, value):
     parts = dict(head=dict(type='mmrot.RotationHead', in_channels=12), data_preprocessor={})
     parts[place][key] = value
-    with pytest.raises(ValueError, match=f'{place}.{key}=.* must not be set: it follows from'):
+    with pytest.raises(ValueError, match=f'{place}.{key}=.* must not be set: it is derived'):
         RotationPred(backbone=dict(type='mmrot.NIN', width=12), **parts)
 
 

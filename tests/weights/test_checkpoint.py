@@ -159,13 +159,13 @@ def test_files_that_are_not_checkpoints_raise(tmp_path):
     (tmp_path / 'half.pth').write_bytes((tmp_path / 'whole.pth').read_bytes()[:1500])
     (tmp_path / 'empty.pth').touch()
     torch.save([torch.ones(1)], tmp_path / 'list.pth')
-    with pytest.raises(FileNotFoundError, match=r'none\.pth can not be found'):
+    with pytest.raises(FileNotFoundError, match=r'none\.pth does not exist'):
         load_checkpoint(tmp_path / 'none.pth')
     for path, message in (
         (tmp_path / 'half.pth', 'is truncated or not a checkpoint'),
         (tmp_path / 'empty.pth', 'is truncated or not a checkpoint'),
-        (tmp_path / 'list.pth', 'holds a list, expected a dict'),
-        (ROOT / 'README.md', 'is damaged or holds more than weights'),
+        (tmp_path / 'list.pth', 'contains a list, expected a dict'),
+        (ROOT / 'README.md', 'is damaged or contains more than weights'),
     ):
         with pytest.raises(UserError, match=rf'{path.name} {message}'):
             load_checkpoint(path)

@@ -135,7 +135,7 @@ def test_files_that_do_not_fit_raise(pretrained, tmp_path):
     file = authors_nin(3)[1]
     file['network']['_feature_blocks.3.Classifier.weight'] = torch.rand(4, 99)
     torch.save(file, tmp_path / 'odd.pth')
-    with pytest.raises(ValueError, match='the head takes 99 features, the backbone has 12'):
+    with pytest.raises(ValueError, match='the head expects 99 features, the backbone has 12'):
         convert_import(str(tmp_path / 'odd.pth'), str(tmp_path / 'out.pth'))
     with pytest.raises(ValueError, match=r'out\.pt: expected a file name that ends in \.pth'):
         write_weights({}, str(tmp_path / 'out.pt'), str(pretrained), 'nothing')
@@ -169,7 +169,7 @@ def test_backbone_of_another_project_needs_config(tmp_path, run_tool, capsys):
     written = Path(capsys.readouterr().out.split()[-1])
     assert load_checkpoint(written)['state_dict'].keys() == network.state_dict().keys()
     config.write_text(config.read_text().replace('atto', 'femto'))
-    with pytest.raises(SystemExit, match='does not fit ConvNeXt, 126 of 126 keys'):
+    with pytest.raises(SystemExit, match='does not match ConvNeXt, 126 of 126 keys'):
         run_tool(*command, '--config', config)
 
 

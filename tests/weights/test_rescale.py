@@ -70,7 +70,7 @@ def test_rescaling_is_invariant_to_earlier_scales():
 def test_rescaling_batch_norm_or_dead_network_raises():
     state = NIN(3, 12).state_dict()
     images = torch.randn(2, 3, 16, 16)
-    with pytest.raises(ValueError, match=r'mmrot\.NIN has batch norm, which undoes any scale'):
+    with pytest.raises(ValueError, match=r'mmrot\.NIN has batch norm, which cancels any scale'):
         rescale(state, images)
     dead = {key: torch.zeros_like(value) for key, value in absorb_bn(state).items()}
     with pytest.raises(ValueError, match='the outputs have standard deviation 0'):

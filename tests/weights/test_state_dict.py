@@ -11,7 +11,7 @@ def test_state_dict_of_strips_data_parallel_prefix():
 
 
 def test_state_dict_of_checkpoint_without_tensors_raises():
-    with pytest.raises(UserError, match='file holds no weights, only epoch'):
+    with pytest.raises(UserError, match='file contains no weights, only epoch'):
         state_dict_of({'epoch': 3}, 'file')
 
 
@@ -67,7 +67,7 @@ def without_layer(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         ),
         (
             NIN(4, 18).state_dict(),
-            r'does not fit NIN, 30 of 36 keys: block1\.layer1\.conv\.weight has shape '
+            r'does not match NIN, 30 of 36 keys: block1\.layer1\.conv\.weight has shape '
             r'\(18, 3, 5, 5\), expected \(12, 3, 5, 5\)',
         ),
     ],

@@ -31,9 +31,9 @@ class CheckClassesHook(Hook):
             val_classes = tuple(runner.val_loop.dataloader.dataset.metainfo['classes'])
             if val_classes != classes:
                 raise UserError(
-                    f'the training data has the classes {first_few(classes)}, the validation data '
-                    f'{first_few(val_classes)}. Set metainfo.classes to the same names in the '
-                    'same order.'
+                    f'the classes of the training data are {first_few(classes)}, those of the '
+                    f'validation data {first_few(val_classes)}. Set metainfo.classes to the same '
+                    'names in the same order.'
                 )
         num_classes = unwrap(runner.model).get_submodule(self.head).num_classes
         if num_classes != len(classes):

@@ -32,7 +32,7 @@ def alexnet_stage(
         name: One of ``AlexNet.STAGES``.
         norm_cfg: Normalisation after the layer, or None.
         convolutional: Whether fc6 and fc7 are convolutions.
-        padding: Pixels of zeros that conv1 adds to its own padding.
+        padding: Zero padding of conv1 in pixels, in addition to its own.
         fc_channels: Width of fc6 and fc7.
 
     Returns:
@@ -61,7 +61,7 @@ def alexnet_stage(
 
 @MODELS.register_module()
 class AlexNet(BaseModule):
-    """AlexNet with batch norm, without groups, response norm and dropout.
+    """AlexNet with batch norm, without groups, local response norm and dropout.
 
     The network of the paper's ImageNet experiments (section 3.2), with the
     layers of the authors' released code: batch norm and ReLU after every
@@ -88,7 +88,7 @@ class AlexNet(BaseModule):
         norm_cfg: Normalisation after every layer. None builds the network after
             batch norm has been absorbed.
         convolutional: Whether fc6 and fc7 are convolutions.
-        padding: Pixels of zeros around the image.
+        padding: Zero padding around the image, in pixels.
         fc_channels: Width of fc6 and fc7, 4096 in the paper.
         init_cfg: Initialisation; Kaiming by default.
 
@@ -142,7 +142,7 @@ class AlexNet(BaseModule):
             nn.init.normal_(self.fc6.fc.weight, std=math.sqrt(2 / self.fc6.fc.out_channels))
 
     def train(self, mode: bool = True) -> 'AlexNet':
-        """Set the mode of all stages but the frozen ones, which stay in eval mode."""
+        """Set the training mode of all stages except the frozen ones, which stay in eval mode."""
         super().train(mode)
         self._freeze()
         return self
@@ -166,7 +166,7 @@ class AlexNet(BaseModule):
             if name == 'fc6' and not self.convolutional:
                 if x.shape[2:] != (6, 6):
                     raise UserError(
-                        f'pool5 of size {tuple(x.shape[2:])} does not fit fc6, which requires '
+                        f'pool5 of size {tuple(x.shape[2:])} does not match fc6, which requires '
                         '(6, 6). Resize or crop images to 224x224.'
                     )
                 x = x.flatten(1)  # (N, 9216)

@@ -104,7 +104,7 @@ class NIN(BaseModule):
         freeze(getattr(self, name) for name in self.stages[: max(self.frozen_stages, 0)])
 
     def train(self, mode: bool = True) -> 'NIN':
-        """Set the mode of all blocks but the frozen ones, which stay in eval mode."""
+        """Set the training mode of all blocks except the frozen ones, which stay in eval mode."""
         super().train(mode)
         self._freeze()
         return self

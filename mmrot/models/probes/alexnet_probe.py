@@ -18,7 +18,7 @@ class AlexNetProbe(BaseModule):
         after: Frozen stage, ``'conv1'`` to ``'fc6'``.
         num_classes: Number of classes.
         init_cfg: Initialisation; Kaiming by default.
-        behind: Name of ``after`` in configs of mmrot 0.1.0.
+        behind: Former name of ``after``, in configs of mmrot 0.1.0.
 
     Raises:
         UserError: If AlexNet has no such stage or no layers after it.

@@ -14,10 +14,9 @@ from mmrot.registry import MODELS
 class LayerProbes(BaseModule):
     """One classifier for each stage of a backbone, trained together.
 
-    A head for mmpretrain's ``ImageClassifier``: one forward pass of the backbone
-    serves all probes (Tables 1, 4, 5 and 6 of the paper). The probes share
-    nothing, so each learns what it would learn alone. The backbone is frozen by
-    its own ``frozen_stages``.
+    A head for mmpretrain's ``ImageClassifier``: all probes share one forward pass of
+    the backbone (Tables 1, 4, 5 and 6 of the paper) but no parameters, so each is
+    trained as it would be alone. The backbone is frozen by its own ``frozen_stages``.
 
     Args:
         probes: Probe configs by name of the stage, in the order of the backbone's
@@ -67,7 +66,7 @@ class LayerProbes(BaseModule):
         Args:
             feats: One output of the backbone per probe.
             data_samples: N samples with ``gt_label``.
-            **kwargs: Not used; ``ImageClassifier`` may pass some.
+            **kwargs: Not used; for compatibility with ``ImageClassifier``.
 
         Returns:
             ``<stage>.loss``, and ``<stage>.accuracy`` in percent. mmengine
@@ -89,7 +88,7 @@ class LayerProbes(BaseModule):
         Args:
             feats: One output of the backbone per probe.
             data_samples: N samples; new ones by default.
-            **kwargs: Not used; ``ImageClassifier`` may pass some.
+            **kwargs: Not used; for compatibility with ``ImageClassifier``.
 
         Returns:
             N samples with ``layer_scores``, the probabilities (num_classes,) by

@@ -28,7 +28,7 @@ def test_equal_classes_pass(val):
 @pytest.mark.parametrize(
     ('num_classes', 'train', 'val', 'message'),
     [
-        (2, 'dog cat', 'cat dog', 'training data has the classes dog, cat, .* data cat, dog'),
+        (2, 'dog cat', 'cat dog', 'classes of the training data are dog, cat, .* data cat, dog'),
         (3, 'dog cat', None, r'model\.head\.num_classes=3, but the data has 2 classes: dog, cat'),
         (1, 'a b c d e f', None, 'a, b, c, d, e and 1 more'),
     ],

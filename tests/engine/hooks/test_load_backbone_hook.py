@@ -54,7 +54,7 @@ def test_probing_keeps_the_backbone_and_fine_tuning_changes_it(data_root, tmp_pa
     assert not any(torch.equal(tuned[key], state[key]) for key in backbone if 'weight' in key)
 
     # a head that was not trained cannot be tested
-    with pytest.raises(SystemExit, match=r'pretrained\.pth does not fit the model'):
+    with pytest.raises(SystemExit, match=r'pretrained\.pth does not match the model'):
         run_tool(
             'test',
             CONFIG,
@@ -81,7 +81,7 @@ def test_probing_keeps_the_backbone_and_fine_tuning_changes_it(data_root, tmp_pa
     ('option', 'message'),
     [
         ([], "--backbone: expected a file, or 'random'"),
-        (['--backbone', 'none.pth'], 'none.pth can not be found'),
+        (['--backbone', 'none.pth'], 'none.pth does not exist'),
     ],
 )
 def test_missing_checkpoint_is_one_line(option, message, data_root, tmp_path, run_tool):

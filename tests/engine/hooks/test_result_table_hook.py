@@ -59,7 +59,7 @@ def test_run_writes_and_prints_its_results(labelled_folder, tmp_path, run_tool, 
     before = (tmp_path / 'results.json').read_text()
 
     # a second run would overwrite the first one
-    with pytest.raises(SystemExit, match=r'results\.json is of an earlier run'):
+    with pytest.raises(SystemExit, match=r'results\.json is from an earlier run'):
         run_tool('train', *arguments, '--cfg-options', *TINY)
     # a finished run, resumed, shows its table again
     run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
@@ -85,9 +85,7 @@ def test_run_writes_and_prints_its_results(labelled_folder, tmp_path, run_tool, 
 
     # a run that was interrupted during its last validation is validated when it is resumed
     (tmp_path / 'results.json').unlink()
-    with pytest.raises(
-        SystemExit, match=r'last_checkpoint is of an earlier run: expected --resume'
-    ):
+    with pytest.raises(SystemExit, match=r'last_checkpoint is from an earlier run. Use --resume'):
         run_tool('train', *arguments, '--cfg-options', *TINY)
     run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
     (again,) = read_records(tmp_path)
@@ -104,6 +102,6 @@ def test_run_writes_and_prints_its_results(labelled_folder, tmp_path, run_tool, 
 def test_run_that_fails_a_check_writes_nothing(labelled_folder, tmp_path, run_tool):
     arguments = [CONFIG, '--work-dir', tmp_path, '--backbone', 'random']
     arguments += ['--labelled-folder', labelled_folder, '--cfg-options', *TINY]
-    with pytest.raises(SystemExit, match='12 images in batches of 11 leave one image'):
+    with pytest.raises(SystemExit, match='12 images in batches of 11 leave a last batch of one'):
         run_tool('train', *arguments, 'train_dataloader.batch_size=11')
     assert not list(tmp_path.glob('*.*'))

@@ -88,7 +88,7 @@ def test_alexnet_frozen_stages_keep_weights_and_statistics():
 
 def test_alexnet_fc6_rejects_other_sizes_than_224():
     with pytest.raises(
-        ValueError, match=r'pool5 of size \(7, 7\) does not fit fc6, which requires \(6, 6\)'
+        ValueError, match=r'pool5 of size \(7, 7\) does not match fc6, which requires \(6, 6\)'
     ):
         AlexNet(out_indices=(6,)).eval()(torch.rand(1, 3, 256, 256))
 
