@@ -1,4 +1,4 @@
-r"""AlexNet on ImageNet, the paper's main experiment, at a short path.
+r"""AlexNet on ImageNet, the paper's main experiment.
 
     tools/dist_train.sh configs/rotnet_alexnet_in1k.py 8
 

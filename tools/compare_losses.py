@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Check that a change leaves the seeded training losses as they were.
+"""Check that a change does not affect the seeded training losses.
 
     python tools/compare_losses.py            # against the losses in tests/golden_losses.json
     python tools/compare_losses.py HEAD~3     # against another commit, which is run as well
-    python tools/compare_losses.py --update   # after a change that is meant to move them
+    python tools/compare_losses.py --update   # after a change that is meant to affect them
 
 Runs 20 steps of pretraining on digits, of a probe and of a detector, on one CPU thread.
 A refactoring must reproduce every loss to the last digit. The golden losses are those of
@@ -36,10 +36,10 @@ _XML = """<annotation><size><width>128</width><height>96</height><depth>3</depth
 
 
 def write_data(root: Path) -> None:
-    """Write digits as 32×32 photos per class, and bright squares in VOC's layout.
+    """Write digits as 32×32 images in one folder per class, and bright squares in VOC's layout.
 
     Args:
-        root (Path): Folder that gets ``digits/{train,val}/<class>/`` and ``VOC2007/``.
+        root (Path): Output folder for ``digits/{train,val}/<class>/`` and ``VOC2007/``.
     """
     digits = load_digits()
     for label in range(10):
@@ -95,7 +95,7 @@ def train(tree: Path, work_dir: Path, config: str, *args: str) -> list[float]:
 
 
 def measure(tree: Path, data: Path, work_dir: Path) -> dict[str, list[float]]:
-    """Run the three trainings of a source tree.
+    """Run the three training runs of a source tree.
 
     Args:
         tree (Path): Root of the source tree.

@@ -99,7 +99,7 @@ def main() -> None:
             print(f"A reduced study, {settings.name}: not the paper's numbers", flush=True)
         study = Study(settings, args.work_dir, records, ROOT / 'tools')
         write_page(study_records(records))  # stops at invalid records before a long run
-        # let the scheduler end a running job as Ctrl-C does
+        # let the scheduler stop a running job in the same way as Ctrl-C
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             study.run(classifiers, args.seeds)

@@ -1,7 +1,7 @@
-"""Runtime of probes: the default one, and what loads the backbone and reports each layer.
+"""Runtime of probes: the default one with hooks that load the backbone and report results.
 
-Lists the hooks of ``default_runtime.py`` again, since mmengine refuses a key that two
-bases define.
+Repeats the hooks of ``default_runtime.py``, since mmengine does not allow two bases to
+define the same key.
 """
 
 default_scope = 'mmpretrain'

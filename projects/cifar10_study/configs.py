@@ -1,4 +1,4 @@
-"""The configs of a study: those in ``configs/``, on its data and at its size."""
+"""Build the configs of a study: those in ``configs/``, with its data and settings."""
 
 import hashlib
 import json
@@ -100,7 +100,7 @@ def config_sha256(cfg: Config, data: StudyData) -> str:
 
 
 def _config(base: str, settings: Settings, data: StudyData, seed: int) -> Config:
-    """Load a config and change what pretraining and classifiers have in common."""
+    """Load a config and apply the settings shared by pretraining and classifiers."""
     cfg = Config.fromfile(config_path(base))
     epochs = settings.epochs(cfg.train_cfg.max_epochs)
     scale = epochs / cfg.train_cfg.max_epochs
@@ -122,7 +122,7 @@ def _config(base: str, settings: Settings, data: StudyData, seed: int) -> Config
 
 
 def _images(split: str, settings: Settings, data: StudyData) -> dict[str, Any]:
-    """Return the data set of a split, limited to ``images_per_class`` for training."""
+    """Return the dataset of a split, limited to ``images_per_class`` for training."""
     pack = dict(type='mmpretrain.PackInputs')
     dataset: dict[str, Any] = dict(data_root=str(data.path))
     if data.from_folder:
@@ -136,7 +136,7 @@ def _images(split: str, settings: Settings, data: StudyData) -> dict[str, Any]:
 
 
 def _loader(split: str, dataset: dict[str, Any], with_samples: bool = True) -> dict[str, Any]:
-    """Return a dataloader that holds the images in memory and augments whole batches."""
+    """Return a dataloader that keeps the images in memory and augments whole batches."""
     augmentation = dict(padding=4, flip=True) if split == 'train' else {}
     return dict(
         num_workers=0,

@@ -18,7 +18,7 @@ class Job:
 
     Args:
         work_dir: Work directory of the training run.
-        **identity: What must not change when the run is resumed, such as the
+        **identity: Values that must not change when the run is resumed, such as the
             hash of its config.
 
     Raises:
@@ -72,7 +72,7 @@ class Job:
 
     @contextmanager
     def _lock(self) -> Iterator[IO]:
-        """Lock the directory; the command inherits the lock, should it outlive this process."""
+        """Lock the directory; the command inherits the lock in case it outlives this process."""
         with (self.work_dir / 'lock').open('w') as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,7 +85,7 @@ def call(command: Sequence[str], log: Path, **kwargs: Any) -> None:
     """Run a command and append its output to a log file.
 
     Raises:
-        UserError: If the command fails; shows the last line of the log.
+        UserError: If the command fails; the message contains the last line of the log.
     """
     with log.open('ab') as output:
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, **kwargs)

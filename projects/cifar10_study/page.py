@@ -40,7 +40,7 @@ this page. See the [README of the study](../projects/cifar10_study/README.md).
 
 
 def write_page(records: Sequence[Record]) -> str:
-    """Return the page in Markdown, with a section for each settings, the paper's first."""
+    """Return the page in Markdown, with one section per study, full-size ones first."""
     studies: dict[str, list[Record]] = {}
     for record in records:
         studies.setdefault(settings_of(record).name, []).append(record)
@@ -64,7 +64,7 @@ def _is_full(record: Record) -> bool:
 
 
 def _describe(record: Record) -> str:
-    """Describe what is smaller than in the paper, and the runs."""
+    """Describe how a study is reduced and how it was run."""
     settings = settings_of(record)
     smaller = [f'NIN of width {settings.width} instead of 192'] * (settings.width != 192)
     smaller += [f'{100 * settings.budget:.4g} % of the epochs'] * (settings.budget != 1)

@@ -22,8 +22,8 @@ from .records import add_records, cells_of, study_records
 class Study:
     """Run pretraining and classifiers, and record the results.
 
-    Every run is one call of ``tools/train.py`` in its own work directory and is
-    resumed if it was interrupted. What has been recorded is not run again.
+    Each run is one call of ``tools/train.py`` in its own work directory and is
+    resumed if it was interrupted. Recorded runs are not repeated.
 
     Args:
         settings: Size and data of the study.
@@ -60,10 +60,10 @@ class Study:
         self._failed: dict[tuple[str, int], UserError] = {}
 
     def run(self, classifiers: Sequence[Classifier], seeds: Sequence[int]) -> None:
-        """Run all classifiers without records, and the pretraining they need.
+        """Run all classifiers without records, and the pretraining runs they need.
 
         Raises:
-            UserError: If some runs have failed, after all have been tried.
+            UserError: If some runs failed, after all have been attempted.
         """
         jobs = [(seed, classifier) for seed in seeds for classifier in classifiers]
         failed = []
@@ -116,7 +116,7 @@ class Study:
         return ''
 
     def _pretrain(self, name: str, seed: int) -> Job:
-        """Pretrain unless that is done already."""
+        """Pretrain unless that has already been done."""
         if (name, seed) in self._failed:  # it would fail again
             raise self._failed[name, seed]
         job = Job(self.work_dir / f'{name}_seed{seed}', **self._pretraining_identity(name))
@@ -191,7 +191,7 @@ class Study:
         return json.loads(path.read_text(encoding='utf-8'))[ROTATION]
 
     def _command(self, record: Record) -> str:
-        """Return the command line that measures a record again."""
+        """Return the command line that reproduces a record."""
         data = Path(self.settings.data)
         outside = data.is_absolute() or '..' in data.parts
         parts = ['--data', self.data.name if outside else str(data)]

@@ -4,7 +4,7 @@
 kNN: 10,000 queries against 50,000 vectors of 2,048 on the CPU, compared with the matrix
 product and ``topk`` over the same blocks. Extraction: random images through a
 backbone, into memory maps, compared with a loop that runs the backbone over the same
-data and keeps nothing. The variants take turns; prints medians of the rounds and ratios.
+data and keeps nothing. The variants alternate; prints medians over rounds and ratios.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from mmrot.evaluation.features import extract_dataset
 
 
 def bare_neighbours(queries: Tensor, bank: Tensor, k: int) -> None:
-    """Compute what nearest neighbours cannot do without, in blocks of the same size."""
+    """Run only the matrix products and top-k searches of kNN, in blocks of the same size."""
     for start in range(0, len(bank), knn._BANK_BLOCK):
         keys = bank[start : start + knn._BANK_BLOCK]
         for first in range(0, len(queries), knn._QUERY_BLOCK):
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=3, help='timed rounds (default 3)')
     parser.add_argument('--queries', type=int, default=10_000)
     parser.add_argument('--bank', type=int, default=50_000)
-    parser.add_argument('--images', type=int, default=256, help='extracted images (default 256)')
+    parser.add_argument('--images', type=int, default=256, help='number of images (default 256)')
     args = parser.parse_args()
     with report_errors():
         torch.manual_seed(0)

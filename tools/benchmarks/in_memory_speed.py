@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Measure what --in-memory saves: batches for pretraining on small images.
+"""Measure the speed-up of --in-memory for pretraining on small images.
 
-An epoch of `rotnet/nin4_cifar10.py` without the network: images read, cropped,
-mirrored, normalised and rotated, by the pipeline's workers and from memory. Both
-take turns, so that they share what else the machine does; each is the median of
-its rounds. Prints images per second and the ratio.
+Times epochs of `rotnet/nin4_cifar10.py` without the network: images are read,
+cropped, mirrored, normalised and rotated, by the workers of the pipeline and from
+memory. The two alternate, so that other load affects both alike. Prints the median
+images per second of each and the ratio.
 """
 
 import argparse
@@ -28,10 +28,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('folder', help='of 32×32 images, nested folders included')
-    parser.add_argument('--images', type=int, help='only so many of them')
-    parser.add_argument('--workers', type=int, help="of the pipeline (default the config's)")
-    parser.add_argument('--rounds', type=int, default=5, help='timed epochs of each')
+    parser.add_argument('folder', help='folder of 32×32 images, searched recursively')
+    parser.add_argument('--images', type=int, help='number of images to use (default: all)')
+    parser.add_argument(
+        '--workers', type=int, help="workers of the pipeline (default: the config's)"
+    )
+    parser.add_argument('--rounds', type=int, default=5, help='timed epochs of each (default 5)')
     with report_errors():
         args = parser.parse_args()
         cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_cifar10.py'))
@@ -60,7 +62,7 @@ def measure(cfg: Config, loaders: dict[str, DataLoader], rounds: int) -> None:
             images = sum(len(preprocessor(b, training=True)['inputs']) for b in loader) // 4
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            if round_ > 0:  # the first one starts the workers
+            if round_ > 0:  # the first round starts the workers
                 seconds[name].append(time.perf_counter() - start)
     speed = {name: images / float(np.median(values)) for name, values in seconds.items()}
     for name, value in speed.items():

@@ -1,11 +1,10 @@
 #!/usr/bin/env python
-"""Measure what probing all layers of AlexNet costs against probing one.
+"""Compare the cost of probing all layers of AlexNet with that of probing one.
 
-A training step on random 224×224 images, as `alexnet_linear_in1k.py` makes it:
-with the probes of all five layers, and with each of them alone on a backbone
-that ends at its layer. The runs take turns, so that they share what else the
-machine does; each is the median of its rounds. Prints the ratio of the
-five-layer run to the most expensive single one.
+Times a training step of `alexnet_linear_in1k.py` on random 224×224 images, with
+the probes of all five layers and with each of them alone on a backbone that ends
+at its layer. The runs alternate, so that other load affects all alike. Prints the
+median of each and the ratio of the five-layer run to the most expensive single one.
 """
 
 import argparse
@@ -38,8 +37,12 @@ def build(cfg: Config, layers: list[str]) -> tuple[BaseModel, OptimWrapper]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--batch-size', type=int, default=192, help='images (default 192)')
-    parser.add_argument('--rounds', type=int, default=5, help='timed steps of each run')
+    parser.add_argument(
+        '--batch-size', type=int, default=192, help='images per batch (default 192)'
+    )
+    parser.add_argument(
+        '--rounds', type=int, default=5, help='timed steps of each run (default 5)'
+    )
     args = parser.parse_args()
     cfg = Config.fromfile(mmrot.config_path('benchmarks/classification/alexnet_linear_in1k.py'))
     layers = list(cfg.model.head.probes)
@@ -53,11 +56,11 @@ def main() -> None:
         for name, (model, optim_wrapper) in runs.items():
             start = time.perf_counter()
             model.train_step(data, optim_wrapper)
-            if round_ > 0:  # the first one allocates
+            if round_ > 0:  # the first round allocates memory
                 seconds[name].append(time.perf_counter() - start)
     median = {name: float(np.median(values)) for name, values in seconds.items()}
     for name, value in median.items():
-        print(f'{name:6} {value:.3f} s a step (min {min(seconds[name]):.3f})')
+        print(f'{name:6} {value:.3f} s per step (min {min(seconds[name]):.3f})')
     worst = max(layers, key=lambda layer: median[layer])
     print(f'all five / {worst}: {median["all"] / median[worst]:.2f}')
 

@@ -1,7 +1,7 @@
 """CIFAR-10 at 32×32: padding by 4, random crops and flips.
 
-Layout: data/cifar10/cifar-10-batches-py/*, downloaded if missing. The resizing steps do
-nothing to CIFAR-10's own images; they are for photos of other sizes (--image-folder).
+Layout: data/cifar10/cifar-10-batches-py/*, downloaded if missing. The resizing steps have
+no effect on CIFAR-10; they are for photos of other sizes (--image-folder).
 """
 
 data_root = 'data/cifar10'

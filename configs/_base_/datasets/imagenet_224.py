@@ -1,7 +1,7 @@
 """ImageNet-1k at 224×224: random resized crops and flips; central crops for testing.
 
 Layout: data/imagenet/{train,val}/<class>/*.JPEG, or {train,val}/*.JPEG with the lists
-meta/{train,val}.txt. Probes need all 1,000 classes; pretraining takes any number.
+meta/{train,val}.txt. Probes need all 1,000 classes; pretraining works with any number.
 """
 
 data_root = 'data/imagenet'

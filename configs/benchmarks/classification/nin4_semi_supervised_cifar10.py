@@ -3,7 +3,7 @@ r"""RotNet + conv with K labelled images per class, CIFAR-10 (figure 5b).
     tools/benchmarks/semi_supervised.sh PRETRAINED.pth
 
 Runs K = 20, 100, 400, 1000 and 5000; K is ``train_dataloader.dataset.num_per_class``.
-``train_dataloader.dataset.seed`` draws the images at random; None takes the first ones.
+``train_dataloader.dataset.seed`` draws the images at random; None uses the first ones.
 Every epoch has 50,000 samples. Otherwise as nin4_conv_cifar10.py.
 
 Published as curves only. Not run at this size; docs/reproduction.md has a reduced run.

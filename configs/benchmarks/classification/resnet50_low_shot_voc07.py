@@ -2,9 +2,9 @@
 
     tools/benchmarks/svm_lowshot.sh PRETRAINED.pth
 
-Trained on k positives and 19k negatives per class, 5 draws. The published cost is the
-best one on the test images; the cost chosen on images that were not drawn is reported
-beside it. All else as in resnet50_svm_voc07.py.
+Trained on k positives and 19k negatives per class, 5 draws. The published results use the
+cost that is best on the test images; results with the cost chosen on training images that
+were not drawn are reported as well. Otherwise as resnet50_svm_voc07.py.
 
 Published (ResNet-50 model page), k = 1, 2, 4, 8, 16, 32, 64, 96: 20.60, 24.35, 31.41,
 39.17, 46.56, 53.37, 59.14, 62.42 % mAP. With this code: not run.

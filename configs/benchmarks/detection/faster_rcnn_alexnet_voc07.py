@@ -1,4 +1,4 @@
-r"""Faster R-CNN with AlexNet, VOC 2007: today's detector, needs no proposals.
+r"""Faster R-CNN with AlexNet, VOC 2007: a more recent detector, which needs no proposals.
 
     tools/benchmarks/detection.sh PRETRAINED.pth
 
@@ -85,7 +85,7 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=40000, val_interval=10000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=2)
-# the source's detector is Fast R-CNN, hence rows of their own
+# the paper's detector is Fast R-CNN, hence separate rows
 rows = dict(
     row='RotNet, Faster R-CNN',
     random_row='random, Faster R-CNN',

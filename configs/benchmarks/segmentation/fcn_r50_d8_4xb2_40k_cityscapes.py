@@ -1,4 +1,4 @@
-r"""FCN with ResNet-50-d8, Cityscapes (named on the model page, without a number).
+r"""FCN with ResNet-50-d8, Cityscapes (mentioned on the model page, without a number).
 
     tools/benchmarks/segmentation.sh PRETRAINED.pth 4 \
         configs/benchmarks/segmentation/fcn_r50_d8_4xb2_40k_cityscapes.py
