@@ -131,7 +131,8 @@ def _build_parser() -> argparse.ArgumentParser:
         )
         child.add_argument('config_name', metavar='CONFIG', nargs='?', help='same as --config')
         child.add_argument(
-            '--config', help=f'config file, or a name from `mmrot list` (default {kind.config})'
+            '--config',
+            help=f'config file, or a name from `mmrot list` (default benchmarks/{kind.config})',
         )
         if name in ('knn', 'lowshot'):
             child.add_argument(
