@@ -198,7 +198,7 @@ def test_in_memory_wraps_data_and_batches_the_random_steps():
 def test_in_memory_refuses_other_random_steps(steps, message):
     cfg = shipped('rotnet/nin4_cifar10.py')
     cfg.train_dataloader.dataset.pipeline = steps
-    with pytest.raises(UserError, match=f'--in-memory: .*{message}'):
+    with pytest.raises(UserError, match=f'--in-memory.*{message}'):
         in_memory(cfg)
 
 

@@ -73,7 +73,7 @@ def test_write_proposals_resumes_and_writes_mmdets_format(photos, tmp_path):
 
 
 def test_write_proposals_rejects_empty_and_ambiguous_lists(photos, tmp_path):
-    with pytest.raises(ValueError, match='the 0 images are not'):
+    with pytest.raises(ValueError, match='got 0 images with 0 names'):
         write_proposals([], tmp_path / 'a.pkl')
-    with pytest.raises(ValueError, match='the 2 images are not'):
+    with pytest.raises(ValueError, match='got 2 images with 1 names'):
         write_proposals([photos[0]] * 2, tmp_path / 'a.pkl')

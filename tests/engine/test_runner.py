@@ -53,6 +53,7 @@ def checkpoint(tmp_path_factory) -> Path:
 def test_resumed_training_continues_epochs_and_losses(checkpoint, tmp_path):
     whole = tmp_path / 'whole'
     Runner.from_cfg(tiny_config(whole, **{'train_cfg.max_epochs': 2})).train()
+    forget_jobs()  # jobs that start within one second share a visualizer
     rest = tmp_path / 'rest'
     changes = {'train_cfg.max_epochs': 2, 'resume': True, 'load_from': str(checkpoint)}
     Runner.from_cfg(tiny_config(rest, **changes)).train()
