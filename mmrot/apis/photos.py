@@ -77,8 +77,7 @@ def read_photo(source: Photo) -> np.ndarray:
     if isinstance(source, str | os.PathLike):
         pixels = _read_file(str(source))
     elif isinstance(source, Image.Image):
-        with _readable():
-            pixels = _from_pil(source)
+        pixels = _from_pil(source)
     elif isinstance(source, Tensor):
         array = source.detach().cpu().numpy()
         if array.ndim == 3:  # the first three channels from RGB to BGR
@@ -101,18 +100,20 @@ def read_photo(source: Photo) -> np.ndarray:
 
 def _read_file(name: str) -> np.ndarray:
     with _readable():
-        return _from_pil(Image.open(io.BytesIO(get(name))))
+        image = Image.open(io.BytesIO(get(name)))
+    return _from_pil(image)
 
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Convert any error to a UserError; damaged files raise almost any exception."""
+    """Convert any error to a UserError: in damaged files, Pillow raises almost any exception.
+
+    Only for calls of Pillow and of the file backend, so that no error of our own is hidden.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # large photos, damaged metadata
             yield
-    except UserError:
-        raise
     except Image.UnidentifiedImageError as error:
         raise UserError('not an image that Pillow can read.') from error
     except Exception as error:
@@ -121,7 +122,11 @@ def _readable() -> Iterator[None]:
 
 
 def _from_pil(image: Image.Image) -> np.ndarray:
-    image = ImageOps.exif_transpose(image)
+    with _readable():
+        image = ImageOps.exif_transpose(image)
+        image.load()
+        if not image.mode.startswith(('F', 'I')):
+            image = image.convert('RGB')
     if image.mode == 'F':
         raise UserError('floating-point pixels in a file: their range is unknown.')
     if image.mode.startswith('I'):
@@ -129,7 +134,7 @@ def _from_pil(image: Image.Image) -> np.ndarray:
         if values.min() < 0 or values.max() > 65535:
             raise UserError('32-bit pixels: their range is unknown.')
         return _from_array(values.astype(np.uint16))
-    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
+    return np.ascontiguousarray(np.asarray(image)[..., ::-1])
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
