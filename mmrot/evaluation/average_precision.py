@@ -10,12 +10,12 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from mmrot.errors import UserError
 
 
-def average_precision_area(scores: np.ndarray, truth: np.ndarray) -> float:
+def average_precision_area(scores: np.ndarray, labels: np.ndarray) -> float:
     """Compute the average precision without interpolation, as in scikit-learn.
 
     Args:
         scores: (N,), higher is more likely.
-        truth: (N,), 1 for positives, 0 for negatives.
+        labels: (N,), 1 for positives, 0 for negatives.
 
     Returns:
         Average precision from 0 to 1.
@@ -23,11 +23,11 @@ def average_precision_area(scores: np.ndarray, truth: np.ndarray) -> float:
     Raises:
         UserError: If there are no positives.
     """
-    _check_positives(truth)
-    return float(average_precision_score(truth, scores))
+    _check_positives(labels)
+    return float(average_precision_score(labels, scores))
 
 
-def average_precision_interpolated(scores: np.ndarray, truth: np.ndarray) -> float:
+def average_precision_interpolated(scores: np.ndarray, labels: np.ndarray) -> float:
     """Compute the area under the interpolated curve, VOC's measure since 2010.
 
     The precision at a recall is the highest one at that recall or above, so the
@@ -36,7 +36,7 @@ def average_precision_interpolated(scores: np.ndarray, truth: np.ndarray) -> flo
 
     Args:
         scores: (N,), higher is more likely.
-        truth: (N,), 1 for positives, 0 for negatives.
+        labels: (N,), 1 for positives, 0 for negatives.
 
     Returns:
         Average precision from 0 to 1.
@@ -44,12 +44,12 @@ def average_precision_interpolated(scores: np.ndarray, truth: np.ndarray) -> flo
     Raises:
         UserError: If there are no positives.
     """
-    _check_positives(truth)
-    precision, recall, _ = precision_recall_curve(truth, scores)  # recall descends to 0
+    _check_positives(labels)
+    precision, recall, _ = precision_recall_curve(labels, scores)  # recall descends to 0
     best = np.maximum.accumulate(precision[:-1])
     return float(-np.diff(recall) @ best)
 
 
-def _check_positives(truth: np.ndarray) -> None:
-    if not np.any(truth):
+def _check_positives(labels: np.ndarray) -> None:
+    if not np.any(labels):
         raise UserError('Average precision needs at least one positive.')
