@@ -59,7 +59,7 @@ def inheriting(name: str) -> Path:
 
 
 def lively(network: nn.Module) -> nn.Module:
-    """Give batch norms statistics that they would not have by chance."""
+    """Set batch norm parameters and statistics to values unlike those of initialisation."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
