@@ -25,18 +25,7 @@ train_pipeline = [
     dict(type='mmpretrain.RandomResizedCrop', scale=224),
     dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mmpretrain.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
-    dict(
-        # principal components of ImageNet's colours, for RGB in [0, 255]
-        type='mmpretrain.Lighting',
-        eigval=[55.4625, 4.7940, 1.1475],
-        eigvec=[
-            [-0.5675, 0.7192, 0.4009],
-            [-0.5808, -0.0045, -0.8140],
-            [-0.5836, -0.6948, 0.4203],
-        ],
-        alphastd=0.1,
-        to_rgb=True,
-    ),
+    dict(type='mmrot.Lighting'),
     dict(type='mmpretrain.PackInputs'),
 ]
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))

@@ -1,3 +1,4 @@
+from .lighting import Lighting
 from .rotated_copies import RotatedCopies
 
-__all__ = ['RotatedCopies']
+__all__ = ['Lighting', 'RotatedCopies']
