@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 from helpers import ROOT, inheriting
 from mmengine.config import Config
 from mmengine.registry import MODELS
@@ -109,6 +110,15 @@ def test_probe_config_trains_the_probes_and_only_a_finetuned_backbone(name):
     assert norms
     assert all(norm.training == trains for norm in norms)
     assert all(p.requires_grad for p in model.head.parameters())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('data', ['in1k', 'places205'])
+def test_linear_probes_of_alexnet_read_conv1_and_conv2_before_the_pools(data):
+    cfg = load(f'{PROBE_FOLDER}/alexnet_linear_{data}')
+    maps = MODELS.build(cfg.model.backbone).eval()(torch.rand(1, 3, 224, 224))
+    sides = [tuple(values.shape[-2:]) for values in maps]
+    assert sides == [(55, 55), (27, 27), (13, 13), (13, 13), (13, 13)]
 
 
 @pytest.mark.parametrize('name', PROBES)

@@ -27,8 +27,7 @@ def build(cfg: Config, layers: list[str]) -> tuple[BaseModel, OptimWrapper]:
     """Build the classifier with the probes of some layers, and its optimizer."""
     model_cfg = copy.deepcopy(cfg.model)
     names = list(model_cfg.head.probes)
-    indices = [names.index(layer) for layer in layers]
-    model_cfg.backbone.update(out_indices=indices, frozen_stages=indices[-1] + 1)
+    model_cfg.backbone.update(out_indices=layers, frozen_stages=names.index(layers[-1]) + 1)
     model_cfg.head.probes = {layer: model_cfg.head.probes[layer] for layer in layers}
     model = MODELS.build(model_cfg)
     model.train()

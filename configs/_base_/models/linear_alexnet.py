@@ -1,8 +1,15 @@
-"""Linear probe on each convolutional layer of a frozen AlexNet (Tables 5 and 6)."""
+"""Linear probe on each convolutional layer of a frozen AlexNet (Tables 5 and 6).
+
+As in the released code, on conv1 and conv2 before their max pools.
+"""
 
 model = dict(
     type='mmpretrain.ImageClassifier',
-    backbone=dict(type='mmrot.AlexNet', out_indices=(0, 1, 2, 3, 4), frozen_stages=5),
+    backbone=dict(
+        type='mmrot.AlexNet',
+        out_indices=('conv1', 'conv2', 'conv3', 'conv4', 'conv5'),
+        frozen_stages=5,
+    ),
     head=dict(
         type='mmrot.LayerProbes',
         num_classes=1000,

@@ -18,6 +18,8 @@ _CONVS = {
     'conv5': (256, 256, 3, 1, 1, False),
 }
 
+_POOL_AFTER = {'conv1': 'pool1', 'conv2': 'pool2'}
+
 
 def alexnet_stage(
     name: str,
@@ -69,9 +71,11 @@ class AlexNet(BaseModule):
 
     The stages are conv1, conv2, conv3, conv4, conv5, pool5, fc6 and fc7. As in
     figure 3 of the paper, conv1 and conv2 include the following max pool: at
-    224×224 the maps are 64×27×27, 192×13×13, 384×13×13, 256×13×13, 256×13×13
-    and 256×6×6; fc6 and fc7 return vectors of 4096 elements. Stages after the
-    last one in ``out_indices`` are not built.
+    224×224 the stages return maps of 64×27×27, 192×13×13, 384×13×13, 256×13×13,
+    256×13×13 and 256×6×6; fc6 and fc7 return vectors of 4096 elements. The names
+    of the released code select the maps before these pools as well: ``'conv1'``
+    (64×55×55) and ``'conv2'`` (192×27×27) before, ``'pool1'`` and ``'pool2'``
+    after. Stages after the last one in ``out_indices`` are not built.
 
     The fully convolutional form is that of Long et al., *Fully Convolutional
     Networks for Semantic Segmentation*, CVPR 2015: fc6 and fc7 are 6×6 and 1×1
@@ -82,7 +86,9 @@ class AlexNet(BaseModule):
     i-th 32×32 cell, so the upsampled map is aligned with the image.
 
     Args:
-        out_indices: Stages to return, 0 for conv1, 5 for pool5, 7 for fc7.
+        out_indices: Outputs to return, in the order of the network: indices of
+            stages (0 for conv1 with its pool, 5 for pool5, 7 for fc7) or names of
+            the released code, one of ``AlexNet.OUTPUTS``.
         frozen_stages: Number of leading stages whose weights and running
             statistics are frozen; -1 freezes none.
         norm_cfg: Normalisation after every layer. None builds the network after
@@ -103,10 +109,11 @@ class AlexNet(BaseModule):
     """
 
     STAGES = ('conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'pool5', 'fc6', 'fc7')
+    OUTPUTS = (*('conv1', 'pool1', 'conv2', 'pool2'), *STAGES[2:])
 
     def __init__(
         self,
-        out_indices: Sequence[int] = (7,),
+        out_indices: Sequence[int | str] = (7,),
         frozen_stages: int = -1,
         norm_cfg: dict | None = dict(type='BN'),
         convolutional: bool = False,
@@ -118,10 +125,12 @@ class AlexNet(BaseModule):
         super().__init__(init_cfg or dict(type='Kaiming', layer=['Conv2d', 'Linear']))
         self.convolutional = convolutional
         self._default_init = init_cfg is None
-        self.out_indices = check_out_indices(out_indices, len(self.STAGES))
+        self.out_indices = tuple(out_indices)
+        self.outputs = _output_names(self.out_indices)
         # load_backbone ignores weights of stages that are listed here but not built
         self.all_stages = self.STAGES
-        self.stages = self.STAGES[: self.out_indices[-1] + 1]
+        last = self.outputs[-1].replace('pool1', 'conv1').replace('pool2', 'conv2')
+        self.stages = self.STAGES[: self.STAGES.index(last) + 1]
         self.frozen_stages = check_frozen_stages(frozen_stages, len(self.stages))
         for name in self.stages:
             stage = alexnet_stage(name, norm_cfg, convolutional, padding, fc_channels)
@@ -148,7 +157,7 @@ class AlexNet(BaseModule):
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs of the selected stages.
+        """Return the selected outputs.
 
         Args:
             x: (N, 3, H, W). fc6 and fc7 require 224×224, or more in the fully
@@ -156,13 +165,13 @@ class AlexNet(BaseModule):
 
         Returns:
             Maps (N, C, H', W') and, for fc6 and fc7, vectors (N, fc_channels), in
-            the order of the stages.
+            the order of the network.
 
         Raises:
             UserError: If fc6 is selected and pool5 is not 6×6.
         """
-        outs = []
-        for index, name in enumerate(self.stages):
+        outs = {}
+        for name in self.stages:
             if name == 'fc6' and not self.convolutional:
                 if x.shape[2:] != (6, 6):
                     raise UserError(
@@ -170,7 +179,34 @@ class AlexNet(BaseModule):
                         '(6, 6). Resize or crop images to 224x224.'
                     )
                 x = x.flatten(1)  # (N, 9216)
-            x = getattr(self, name)(x)
-            if index in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
+            stage = getattr(self, name)
+            if name in _POOL_AFTER:
+                outs[name] = x = stage[:-1](x)
+                outs[_POOL_AFTER[name]] = x = stage.pool(x)
+            else:
+                outs[name] = x = stage(x)
+        return tuple(outs[name] for name in self.outputs)
+
+
+def _output_names(out_indices: tuple[int | str, ...]) -> list[str]:
+    """Return the names of outputs, some of ``AlexNet.OUTPUTS``.
+
+    Raises:
+        UserError: If an index or a name is out of range or they do not follow the
+            order of the network.
+    """
+    indices = [index for index in out_indices if isinstance(index, int)]
+    names = [name for name in out_indices if isinstance(name, str)]
+    if not names:
+        stages = [
+            AlexNet.STAGES[index] for index in check_out_indices(indices, len(AlexNet.STAGES))
+        ]
+        return [_POOL_AFTER.get(stage, stage) for stage in stages]
+    for name in out_indices:
+        if name not in AlexNet.OUTPUTS:
+            raise UserError(
+                f'out_indices={out_indices}: {name!r} is not one of {", ".join(AlexNet.OUTPUTS)}.'
+            )
+    if sorted(set(names), key=AlexNet.OUTPUTS.index) != names:
+        raise UserError(f'out_indices={out_indices} do not follow the order of the network.')
+    return names

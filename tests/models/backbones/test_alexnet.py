@@ -48,6 +48,28 @@ def test_alexnet_prefix_computes_the_same_map():
     assert torch.equal(short(image)[0], long(image)[0])
 
 
+@torch.no_grad()
+def test_alexnet_outputs_have_the_names_of_the_released_code():
+    net = AlexNet(out_indices=AlexNet.OUTPUTS).eval()
+    outs = dict(zip(AlexNet.OUTPUTS, net(torch.rand(1, 3, 224, 224)), strict=True))
+    assert outs['conv1'].shape == (1, 64, 55, 55)
+    assert outs['conv2'].shape == (1, 192, 27, 27)
+    for block in '12':
+        pooled = nn.functional.max_pool2d(outs[f'conv{block}'], 3, stride=2)
+        assert torch.equal(pooled, outs[f'pool{block}'])
+
+
+@torch.no_grad()
+def test_alexnet_integers_are_outputs_after_the_pools_of_the_same_weights():
+    names = AlexNet(out_indices=('conv1', 'pool1', 'conv2', 'pool2')).eval()
+    integers = AlexNet(out_indices=(0, 1), frozen_stages=2).eval()
+    integers.load_state_dict(names.state_dict())
+    image = torch.rand(1, 3, 95, 95)
+    _, pool1, _, pool2 = names(image)
+    assert all(map(torch.equal, integers(image), (pool1, pool2)))
+    assert AlexNet(out_indices=('conv2',), frozen_stages=2).stages == ('conv1', 'conv2')
+
+
 def test_alexnet_has_no_groups_dropout_or_response_norm():
     net = AlexNet()
     assert all(m.groups == 1 for m in net.modules() if isinstance(m, nn.Conv2d))
@@ -97,6 +119,9 @@ def test_alexnet_fc6_rejects_other_sizes_than_224():
     ('arguments', 'message'),
     [
         (dict(out_indices=(8,)), r'out_indices=\(8,\) are not between 0 and 7'),
+        (dict(out_indices=('conv1', 'pool3')), "'pool3' is not one of conv1, pool1"),
+        (dict(out_indices=('pool1', 'conv1')), 'do not follow the order of the network'),
+        (dict(out_indices=()), r'out_indices=\(\) are not one or more'),
         (dict(out_indices=(2,), frozen_stages=4), r'frozen_stages=4 is not between -1 and 3'),
     ],
 )

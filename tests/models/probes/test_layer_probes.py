@@ -45,7 +45,7 @@ def classifier(frozen_stages: int = 3) -> nn.Module:
 
 
 def test_linear_probe_pools_alexnet_to_published_sizes():
-    feats = AlexNet(out_indices=range(5)).eval()(torch.rand(1, 3, 224, 224))
+    feats = AlexNet(out_indices=list(ALEXNET_POOLS)).eval()(torch.rand(1, 3, 224, 224))
     sizes = []
     for (name, pool), feat in zip(ALEXNET_POOLS.items(), feats, strict=True):
         probe = LinearProbe(CHANNELS[name], 10, pool)
