@@ -93,5 +93,5 @@ def test_mims_reader_loads_the_model_index():
     reader = pytest.importorskip('modelindex.load_model_index')
     index = reader.load(str(ROOT / 'model-index.yml'))
     index.build_models_with_collections()
-    assert len(index.models) == 9
+    assert len(index.models) == 11
     assert {model.in_collection for model in index.models} == {'RotNet'}
