@@ -123,6 +123,23 @@ def test_linear_probes_of_alexnet_read_conv1_and_conv2_before_the_pools(data):
     assert sides == [(55, 55), (27, 27), (13, 13), (13, 13), (13, 13)]
 
 
+@pytest.mark.parametrize(
+    ('name', 'std'),
+    [
+        (f'{PROBE_FOLDER}/nin3_supervised_cifar10', (3 * 192) ** -0.5),  # PyTorch's default
+        ('rotnet/nin4_cifar10', (3 * 192) ** -0.5),
+        (f'{PROBE_FOLDER}/resnet50_avgpool_8xb32_steplr_100e_in1k', 0.01),
+    ],
+)
+def test_classifiers_start_as_in_their_source(name, std):
+    cfg = load(name)
+    torch.manual_seed(0)
+    head = MODELS.build(dict(cfg.model.head, num_classes=100))
+    head.init_weights()
+    (fc,) = (layer for layer in head.modules() if isinstance(layer, torch.nn.Linear))
+    assert fc.weight.std().item() == pytest.approx(std, rel=0.05)
+
+
 @pytest.mark.parametrize('name', PROBES)
 def test_inherited_probe_config_names_the_scope_of_its_preprocessor(name):
     cfg = Config.fromfile(inheriting(f'{name}.py'))

@@ -18,7 +18,8 @@ class RotationHead(BaseModule):
         num_classes: Number of rotations K. :class:`mmrot.RotationPred` passes
             the size of its angle set.
         in_index: Index into the backbone's tuple of outputs.
-        init_cfg: Initialisation of the classifier; N(0, 0.01²) by default.
+        init_cfg: Initialisation of the classifier; N(0, 0.01²) by default, None for
+            PyTorch's.
     """
 
     def __init__(
@@ -26,9 +27,9 @@ class RotationHead(BaseModule):
         in_channels: int,
         num_classes: int = 4,
         in_index: int = -1,
-        init_cfg: dict | None = None,
+        init_cfg: dict | None = dict(type='Normal', layer='Linear', std=0.01),
     ) -> None:
-        super().__init__(init_cfg or dict(type='Normal', layer='Linear', std=0.01))
+        super().__init__(init_cfg)
         self.in_channels = in_channels
         self.in_index = in_index
         self.fc = nn.Linear(in_channels, num_classes)

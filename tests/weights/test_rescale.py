@@ -9,7 +9,7 @@ from mmrot.weights import absorb_bn, rescale
 def uneven_nin() -> NIN:
     """Return a network without batch norm whose layers have very different scales."""
     torch.manual_seed(0)
-    network = NIN(3, 12, norm_cfg=None)
+    network = NIN(3, 12, norm_cfg=None, init_cfg=dict(type='Kaiming', layer='Conv2d'))
     network.init_weights()
     with torch.no_grad():
         for index, module in enumerate(m for m in network.modules() if isinstance(m, nn.Conv2d)):

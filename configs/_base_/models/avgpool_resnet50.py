@@ -13,6 +13,7 @@ model = dict(
                 pool_size=1,
                 pool='avg',
                 with_bn=False,
+                init_cfg=dict(type='Normal', layer='Linear', std=0.01),
             )
         ),
     ),

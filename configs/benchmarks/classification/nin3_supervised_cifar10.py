@@ -11,7 +11,11 @@ Published (Table 3): 92.80 %. Not run at this size; docs/reproduction.md has a r
 
 _base_ = 'nin4_conv_cifar10.py'
 
-model = dict(backbone=dict(frozen_stages=-1))
+model = dict(
+    backbone=dict(frozen_stages=-1),
+    # PyTorch's initialisation of the whole network, as in the released code
+    head=dict(probes=dict(conv2=dict(init_cfg=None))),
+)
 param_scheduler = dict(milestones=[60, 120, 160])
 train_cfg = dict(max_epochs=200)
 tables = [

@@ -11,7 +11,11 @@ Published as curves only. Not run at this size; docs/reproduction.md has a reduc
 
 _base_ = 'nin4_semi_supervised_cifar10.py'
 
-model = dict(backbone=dict(frozen_stages=-1))
+model = dict(
+    backbone=dict(frozen_stages=-1),
+    # PyTorch's initialisation of the whole network, as in the released code
+    head=dict(probes=dict(conv2=dict(init_cfg=None))),
+)
 param_scheduler = dict(milestones=[60, 120, 160])
 train_cfg = dict(max_epochs=200)
 tables = [

@@ -1,4 +1,3 @@
-import math
 from collections.abc import Sequence
 
 from mmengine.model import BaseModule
@@ -96,7 +95,8 @@ class AlexNet(BaseModule):
         convolutional: Whether fc6 and fc7 are convolutions.
         padding: Zero padding around the image, in pixels.
         fc_channels: Width of fc6 and fc7, 4096 in the paper.
-        init_cfg: Initialisation; Kaiming by default.
+        init_cfg: Initialisation; PyTorch's default, as in the released code, by
+            default.
 
     Raises:
         UserError: If ``out_indices`` or ``frozen_stages`` is out of range.
@@ -121,10 +121,8 @@ class AlexNet(BaseModule):
         fc_channels: int = 4096,
         init_cfg: dict | list | None = None,
     ) -> None:
-        # He's initialisation over the fan-out, as the released code does.
-        super().__init__(init_cfg or dict(type='Kaiming', layer=['Conv2d', 'Linear']))
+        super().__init__(init_cfg)
         self.convolutional = convolutional
-        self._default_init = init_cfg is None
         self.out_indices = tuple(out_indices)
         self.outputs = _output_names(self.out_indices)
         # load_backbone ignores weights of stages that are listed here but not built
@@ -139,16 +137,6 @@ class AlexNet(BaseModule):
 
     def _freeze(self) -> None:
         freeze(getattr(self, name) for name in self.stages[: max(self.frozen_stages, 0)])
-
-    def init_weights(self) -> None:
-        """Initialise the weights, with the same variance of fc6 in both forms.
-
-        As a convolution, fc6 is applied at one position: its fan-out is its width.
-        """
-        fresh = not self.is_init
-        super().init_weights()
-        if fresh and self.convolutional and 'fc6' in self.stages and self._default_init:
-            nn.init.normal_(self.fc6.fc.weight, std=math.sqrt(2 / self.fc6.fc.out_channels))
 
     def train(self, mode: bool = True) -> 'AlexNet':
         """Set the training mode of all stages except the frozen ones, which stay in eval mode."""

@@ -53,7 +53,8 @@ class NIN(BaseModule):
             statistics are frozen; -1 freezes none.
         norm_cfg: Normalisation after every convolution. None builds the network
             after batch norm has been absorbed, whose convolutions have a bias.
-        init_cfg: Initialisation; Kaiming by default.
+        init_cfg: Initialisation; PyTorch's default, as in the released code, by
+            default.
 
     Raises:
         UserError: If ``num_blocks``, ``width``, ``out_indices`` or
@@ -75,8 +76,7 @@ class NIN(BaseModule):
         norm_cfg: dict | None = dict(type='BN'),
         init_cfg: dict | list | None = None,
     ) -> None:
-        # He's initialisation over the fan-out, as the released code does.
-        super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
+        super().__init__(init_cfg)
         if num_blocks not in (3, 4, 5):
             raise UserError(f'num_blocks={num_blocks} is not 3, 4 or 5.')
         if width < 6 or width % 6:

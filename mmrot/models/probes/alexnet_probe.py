@@ -17,8 +17,9 @@ class AlexNetProbe(BaseModule):
     Args:
         after: Frozen stage, ``'conv1'`` to ``'fc6'``.
         num_classes: Number of classes.
-        init_cfg: Initialisation; Kaiming by default.
-        behind: Former name of ``after``, in configs of mmrot 0.1.0.
+        init_cfg: Initialisation; weights from N(0, 2 / fan-out) and biases 0, as in
+            the released code, by default.
+        behind: Name of ``after`` in configs of mmrot 0.1.0.
 
     Raises:
         UserError: If AlexNet has no such stage or no layers after it.
@@ -29,10 +30,10 @@ class AlexNetProbe(BaseModule):
         after: str | None = None,
         *,
         num_classes: int,
-        init_cfg: dict | None = None,
+        init_cfg: dict | None = dict(type='Kaiming', layer=['Conv2d', 'Linear']),
         behind: str | None = None,
     ) -> None:
-        super().__init__(init_cfg or dict(type='Kaiming', layer=['Conv2d', 'Linear']))
+        super().__init__(init_cfg)
         if after is None:
             after = behind
         if after not in AlexNet.STAGES[:-1]:

@@ -2,9 +2,9 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, ModuleDict
 from mmpretrain.structures import DataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmrot.errors import UserError
 from mmrot.registry import MODELS
@@ -29,7 +29,8 @@ class LayerProbes(BaseModule):
         self, probes: dict[str, dict], num_classes: int, init_cfg: dict | None = None
     ) -> None:
         super().__init__(init_cfg)
-        self.probes = nn.ModuleDict(
+        # PyTorch's ModuleDict would hide the probes from init_weights
+        self.probes = ModuleDict(
             {
                 name: MODELS.build({**probe, 'num_classes': num_classes})
                 for name, probe in probes.items()

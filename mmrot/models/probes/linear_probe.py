@@ -22,7 +22,8 @@ class LinearProbe(BaseModule):
         pool: ``'max'`` or ``'avg'``.
         with_bn: Whether to normalise after pooling. MoCo's protocol for averaged
             maps does not.
-        init_cfg: Initialisation; N(0, 0.01²) by default.
+        init_cfg: Initialisation; weights from N(0, 2 / fan-out) and biases 0, as in
+            the released code, by default.
 
     Raises:
         UserError: If ``pool`` is unknown.
@@ -35,9 +36,9 @@ class LinearProbe(BaseModule):
         pool_size: int,
         pool: str = 'max',
         with_bn: bool = True,
-        init_cfg: dict | None = None,
+        init_cfg: dict | None = dict(type='Kaiming', layer='Linear'),
     ) -> None:
-        super().__init__(init_cfg or dict(type='Normal', layer='Linear', std=0.01))
+        super().__init__(init_cfg)
         if pool not in _POOLS:
             raise UserError(f"pool={pool!r} is not 'max' or 'avg'.")
         self.pool = _POOLS[pool](pool_size)

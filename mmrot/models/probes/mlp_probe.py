@@ -18,7 +18,8 @@ class MLPProbe(BaseModule):
         in_features: Elements D of the flattened map.
         num_classes: Number of classes.
         hidden: Widths of the hidden layers.
-        init_cfg: Initialisation; Kaiming by default.
+        init_cfg: Initialisation; weights from N(0, 2 / fan-out) and biases 0, as in
+            the released code, by default.
     """
 
     def __init__(
@@ -26,9 +27,9 @@ class MLPProbe(BaseModule):
         in_features: int,
         num_classes: int,
         hidden: Sequence[int] = (200, 200),
-        init_cfg: dict | None = None,
+        init_cfg: dict | None = dict(type='Kaiming', layer='Linear'),
     ) -> None:
-        super().__init__(init_cfg or dict(type='Kaiming', layer='Linear'))
+        super().__init__(init_cfg)
         self.hidden = nn.Sequential()
         for index, width in enumerate(hidden):
             fc = nn.Linear(in_features, width, bias=False)

@@ -15,7 +15,8 @@ class NINBlockProbe(BaseModule):
         in_channels: Channels C of the map.
         num_classes: Number of classes.
         width: Channels of the three layers.
-        init_cfg: Initialisation; Kaiming by default.
+        init_cfg: Initialisation; weights from N(0, 2 / fan-out) and biases 0, as in
+            the released code, by default.
     """
 
     def __init__(
@@ -23,9 +24,9 @@ class NINBlockProbe(BaseModule):
         in_channels: int,
         num_classes: int,
         width: int = 192,
-        init_cfg: dict | None = None,
+        init_cfg: dict | None = dict(type='Kaiming', layer=['Conv2d', 'Linear']),
     ) -> None:
-        super().__init__(init_cfg or dict(type='Kaiming', layer=['Conv2d', 'Linear']))
+        super().__init__(init_cfg)
         self.block = nin_block(in_channels, (width,) * 3, 3, dict(type='BN'))
         self.fc = nn.Linear(width, num_classes)
 

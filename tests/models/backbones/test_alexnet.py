@@ -181,12 +181,10 @@ def test_convolutional_alexnet_output_is_aligned_with_the_input(corner):
     assert (scores.sum(0) * position).sum() == pytest.approx(left + (side - 1) / 2, abs=1)
 
 
-def test_alexnet_init_weights_is_the_same_in_both_forms():
+def test_alexnet_starts_from_pytorchs_initialisation_in_both_forms():
     torch.manual_seed(0)
-    fcs = []
     for convolutional in (False, True):
         net = AlexNet(norm_cfg=None, convolutional=convolutional, fc_channels=512)
         net.init_weights()
-        fcs.append((net.fc6.fc.weight.std().item(), net.fc7.fc.weight.std().item()))
-    assert fcs[0] == pytest.approx(fcs[1], rel=0.01)
-    assert fcs[0] == pytest.approx([(2 / 512) ** 0.5] * 2, rel=0.01)
+        for fc, fan_in in ((net.fc6.fc, 9216), (net.fc7.fc, 512)):  # uniform
+            assert fc.weight.std().item() == pytest.approx((3 * fan_in) ** -0.5, rel=0.01)

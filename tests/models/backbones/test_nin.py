@@ -73,12 +73,18 @@ def test_nin_frozen_blocks_keep_weights_and_statistics():
     assert net.block3.training
 
 
-def test_nin_init_weights_is_kaiming_over_the_fan_out():
-    net = NIN(4)
+@torch.no_grad()
+def test_nin_starts_from_pytorchs_initialisation():
+    """It decides the random baselines: N(0, 2 / fan-out) gives block 2 a scale of 0.13 to 0.2."""
     torch.manual_seed(0)
+    net = NIN(4, out_indices=(1,))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
     net.init_weights()
-    conv = net.block2.layer1.conv  # 5×5, 192 output channels
-    assert conv.weight.std().item() == pytest.approx((2 / (25 * 192)) ** 0.5, rel=0.02)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    conv = net.block2.layer1.conv  # 5×5, 96 input channels, uniform
+    assert conv.weight.std().item() == pytest.approx((1 / (3 * 25 * 96)) ** 0.5, rel=0.02)
+    (block2,) = net.eval()(torch.randn(8, 3, 32, 32))
+    assert 0.004 < block2.std() < 0.008
 
 
 @pytest.mark.parametrize(

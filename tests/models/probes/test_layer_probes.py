@@ -186,3 +186,23 @@ def test_layer_probes_reject_another_number_of_outputs():
     model = classifier()
     with pytest.raises(ValueError, match=r'returned 2 outputs for 3 probes \(conv1, '):
         model.head(model.backbone(torch.rand(1, 3, 16, 16))[:2])
+
+
+@pytest.mark.parametrize(
+    'probe',
+    [
+        dict(type='mmrot.LinearProbe', in_channels=64, pool_size=12),
+        dict(type='mmrot.MLPProbe', in_features=192 * 8 * 8),
+        dict(type='mmrot.NINBlockProbe', in_channels=192),
+        dict(type='mmrot.AlexNetProbe', after='conv5'),
+    ],
+)
+def test_classifiers_start_from_normal_weights_over_the_fan_out(probe):
+    torch.manual_seed(0)
+    probe = MODELS.build(dict(probe, num_classes=100))
+    probe.init_weights()
+    for layer in probe.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            fan_out = layer.weight.numel() / layer.weight.shape[1]
+            assert layer.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05)
+            assert layer.bias is None or not layer.bias.any()
