@@ -6,11 +6,12 @@ import subprocess
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import ROOT, inheriting
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, TRANSFORMS
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import mmrot
@@ -138,6 +139,44 @@ def test_classifiers_start_as_in_their_source(name, std):
     head.init_weights()
     (fc,) = (layer for layer in head.modules() if isinstance(layer, torch.nn.Linear))
     assert fc.weight.std().item() == pytest.approx(std, rel=0.05)
+
+
+@torch.no_grad()
+def test_linear_probes_of_resnet50_use_the_windows_of_their_source():
+    """Entered a second time: sides of the maps, kernel, stride, padding, sides after pooling."""
+    head = MODELS.build(
+        dict(load(f'{PROBE_FOLDER}/resnet50_linear_8xb32_steplr_90e_in1k').model.head)
+    )
+    rows = (*((112, 10, 10, 4, 12), (56, 16, 8, 0, 6), (28, 13, 5, 0, 4)), (14, 8, 3, 0, 3))
+    for probe, (side, *window, pooled) in zip(
+        head.probes.values(), (*rows, (7, 6, 1, 0, 2)), strict=True
+    ):
+        image = torch.rand(1, 1, side, side)
+        assert torch.equal(probe.pool(image), torch.nn.functional.avg_pool2d(image, *window))
+        assert probe.pool(image).shape[-1] == pooled
+
+
+def test_resnet50_pretraining_has_the_details_of_its_source():
+    cfg = load('rotnet/resnet50_8xb16_steplr_70e_in1k')
+    warmup = cfg.param_scheduler[0]
+    assert (warmup.start_factor, warmup.begin, warmup.end) == (0.1, 0, 5)
+    backbone = MODELS.build(cfg.model.backbone)
+    backbone.init_weights()
+    assert backbone.layer1[0].norm3.weight.tolist() == [1.0] * 256  # not zero
+
+
+@pytest.mark.parametrize('data', ['in1k', 'places205', 'inat18'])
+def test_photos_are_resized_with_antialiasing(data):
+    """A fine checkerboard becomes grey; without antialiasing it would stay coarse."""
+    (name,) = (n for n in PROBES if n.startswith(f'{PROBE_FOLDER}/resnet50_lin') and data in n)
+    board = np.kron(np.indices((512, 512)).sum(0) % 2, np.ones((2, 2))) * 255  # (1024, 1024)
+    board = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
+    cfg = load(name)
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        steps = [s for s in loader.dataset.pipeline if 'Resize' in s.type]
+        (step,) = (TRANSFORMS.build(step) for step in steps)
+        out = step(dict(img=board, img_shape=board.shape[:2]))['img']
+        assert out[8:-8, 8:-8].std() < 40  # 128 in the original
 
 
 @pytest.mark.parametrize('name', PROBES)

@@ -1,4 +1,4 @@
-"""70 epochs at lr 0.2 with 5 epochs of warm-up, divided by 10 after 30 and 50.
+"""70 epochs at lr 0.2 with 5 epochs of warm-up from 0.02, divided by 10 after 30 and 50.
 
 The recipe of the ResNet-50 model page.
 """
@@ -7,7 +7,7 @@ optim_wrapper = dict(optimizer=dict(type='mmengine.SGD', lr=0.2, momentum=0.9, w
 param_scheduler = [
     dict(
         type='mmengine.LinearLR',
-        start_factor=1e-4,
+        start_factor=0.1,
         by_epoch=True,
         begin=0,
         end=5,

@@ -3,8 +3,7 @@ r"""Linear probes on the stem and the stages of ResNet-50, ImageNet.
     tools/benchmarks/linear_eval.sh PRETRAINED.pth 8 \
         configs/benchmarks/classification/resnet50_linear_8xb32_steplr_90e_in1k.py
 
-8 GPUs × 32 images, 90 epochs. MMSelfSup's recipe, whose fixed pooling windows differ
-slightly from the adaptive ones used here, of the same output sizes.
+8 GPUs × 32 images, 90 epochs. MMSelfSup's recipe.
 
 Published (ResNet-50 model page), feature1 to feature5: 12.15, 31.99, 44.57, 54.20,
 45.94 %. Not run.
@@ -22,7 +21,12 @@ sync_bn = 'torch'
 
 train_pipeline = [
     dict(type='mmpretrain.LoadImageFromFile'),
-    dict(type='mmpretrain.RandomResizedCrop', scale=224),
+    dict(
+        type='mmpretrain.RandomResizedCrop',
+        scale=224,
+        backend='pillow',
+        interpolation='bilinear',
+    ),
     dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mmpretrain.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
     dict(type='mmrot.Lighting'),

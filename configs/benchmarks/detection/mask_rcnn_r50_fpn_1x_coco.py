@@ -5,8 +5,8 @@ r"""Mask R-CNN FPN with ResNet-50, COCO, 1x schedule (model page).
 
 The protocol of He et al., Momentum Contrast, CVPR 2020, section 4.2: 8 GPUs × 2 images, 12
 epochs; all layers are trained, with synchronised batch norm in backbone, FPN and heads;
-shorter sides of 640 to 800 pixels in training, 800 in testing. Pass ``random`` instead of
-the checkpoint for the baseline.
+warm-up for 1,000 iterations; shorter sides of 640 to 800 pixels in training, 800 in
+testing. Pass ``random`` instead of the checkpoint for the baseline.
 
 Layout: data/coco.
 
@@ -59,3 +59,8 @@ train_pipeline = [
     dict(type='mmdet.PackDetInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+# the schedule of mmdet, with a warm-up of 1,000 iterations instead of 500
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
+    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1),
+]

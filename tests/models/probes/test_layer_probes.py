@@ -55,6 +55,18 @@ def test_linear_probe_pools_alexnet_to_published_sizes():
     assert sizes == [9216, 9408, 9600, 9216, 9216]
 
 
+def test_linear_probe_averages_fixed_windows():
+    probe = LinearProbe(1, 1, pool_size=2, pool='avg', window=(2, 1, 0))
+    pooled = probe.pool(torch.arange(9.0).reshape(1, 1, 3, 3))
+    assert pooled.flatten().tolist() == [2, 3, 5, 6]  # adaptive windows are the same here
+    pooled = LinearProbe(1, 1, pool_size=3, pool='avg', window=(2, 2, 1)).pool(
+        torch.full((1, 1, 4, 4), 4.0)
+    )
+    assert pooled.flatten().tolist() == [1, 2, 1, 2, 4, 2, 1, 2, 1]  # zeros around the map
+    with pytest.raises(ValueError, match=r"window=\(2, 1, 0\) requires pool='avg'"):
+        LinearProbe(1, 1, pool_size=2, window=(2, 1, 0))
+
+
 def test_linear_probe_normalises_pooled_maxima():
     probe = LinearProbe(1, 1, pool_size=1).train()
     probe.fc.weight.data.fill_(2.0)
