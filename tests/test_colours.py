@@ -17,6 +17,11 @@ import mmrot
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 STATISTICS = {
     'cifar10': ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
+    # Table 7: mean-subtracted pixels
+    'alexnet_fc6_8_voc07': (IMAGENET[0], (1.0,) * 3),
+    'alexnet_all_voc07': (IMAGENET[0], (1.0,) * 3),
+    'rcnn_alexnet_voc07': (IMAGENET[0], (1.0,) * 3),
+    'fcn32s_alexnet_voc12': (IMAGENET[0], (1.0,) * 3),
     'digits': ((77.8,) * 3, (85.0,) * 3),
 }
 # Random steps, without what they change at random.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from mmrot.weights.convert import (
     convert_absorb_bn,
     convert_backbone,
+    convert_fold_std,
     convert_fully_convolutional,
     convert_import,
     convert_rescale,
@@ -56,9 +57,15 @@ def _build_parser() -> argparse.ArgumentParser:
         'rescale', parents=[shared], help='data-dependent rescaling (Krähenbühl et al., 2016)'
     )
     command.add_argument('--images', required=True, metavar='DIR', help='folder of photos')
-    command.add_argument('--count', type=int, default=64, help='number of photos (default 64)')
+    command.add_argument('--count', type=int, default=80, help='number of photos (default 80)')
     command.add_argument('--seed', type=int, default=0, help='seed of the random gradients')
     command.set_defaults(run=convert_rescale)
+    command = commands.add_parser(
+        'fold-std',
+        parents=[shared],
+        help='AlexNet for pixels that are not divided by their standard deviation',
+    )
+    command.set_defaults(run=convert_fold_std)
     command = commands.add_parser(
         'fully-convolutional',
         parents=[shared],

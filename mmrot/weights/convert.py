@@ -29,6 +29,7 @@ from .absorb_bn import absorb_bn, check_norm_eps
 from .checkpoint import load_checkpoint, sha256
 from .checkpoint_config import checkpoint_config
 from .export import export_backbone
+from .fold_std import PIXEL_STD, fold_std
 from .foreign import guess_format, import_rotnet
 from .fully_convolutional import fully_convolutional
 from .images import read_images, sample_paths
@@ -41,6 +42,8 @@ from .library_names import (
 from .network import build_network, network_config
 from .rescale import rescale
 from .state_dict import split_backbone, state_dict_of
+
+_STD_FOLDED = 'pixel std folded into conv1'
 
 # State dict to write, keys that were left out, and a description of the conversion.
 Converted = tuple[dict[str, Tensor], Iterable[str], str]
@@ -119,7 +122,7 @@ def convert_absorb_bn(
 
 
 def convert_rescale(
-    source: str, out: str, images: str, count: int = 64, seed: int = 0, trust: bool = False
+    source: str, out: str, images: str, count: int = 80, seed: int = 0, trust: bool = False
 ) -> Path:
     """Rescale the backbone of a network without batch norm.
 
@@ -130,14 +133,16 @@ def convert_rescale(
         out: File to write.
         images: Folder of photos.
         count: Number of photos to use, spread evenly over the folder.
-        seed: Seed of the random gradients, see :func:`mmrot.weights.rescale`.
-        trust: Whether to unpickle arbitrary objects.
+        seed: Seed of the crops and the random gradients, see :func:`mmrot.weights.rescale`.
+        trust: Whether to unpickle anything.
     """
 
     def transform(checkpoint: dict[str, Any]) -> Converted:
         backbone, rest = split_backbone(state_dict_of(checkpoint, source))
         paths = sample_paths(ImageFolder(data_root=images, pipeline=[]), count)
-        batch = read_images(paths, network_config(backbone)['type'])
+        batch = read_images(
+            paths, network_config(backbone)['type'], takes_raw_pixels(checkpoint), seed
+        )
         weights = rescale(backbone, batch, seed)
         before, after = (build_network(state)(batch)[-1] for state in (backbone, weights))
         factor = (after.norm() / before.norm()).item()
@@ -145,6 +150,36 @@ def convert_rescale(
         return weights, rest, f'rescaled on {len(batch)} images'
 
     return _convert(source, out, trust, transform)
+
+
+def convert_fold_std(source: str, out: str, trust: bool = False) -> Path:
+    """Fold the standard deviation of pixels into AlexNet's conv1.
+
+    On pixels that are not divided by it, the features must be the same within 1e-5.
+
+    Args:
+        source: Checkpoint of pretraining, or a bare backbone.
+        out: File to write.
+        trust: Whether to unpickle anything.
+    """
+
+    def transform(checkpoint: dict[str, Any]) -> Converted:
+        if takes_raw_pixels(checkpoint):
+            raise UserError('the standard deviation of pixels is already folded into conv1.')
+        backbone, rest = split_backbone(state_dict_of(checkpoint, source))
+        before, weights = build_network(backbone), fold_std(backbone)
+        images = _noise(before)
+        raw = images * torch.tensor(PIXEL_STD)[:, None, None]
+        expected, got = before(images)[-1], build_network(weights)(raw)[-1]
+        _check_outputs('on raw pixels', expected, got, 1e-5)
+        return weights, rest, _STD_FOLDED
+
+    return _convert(source, out, trust, transform)
+
+
+def takes_raw_pixels(checkpoint: dict[str, Any]) -> bool:
+    """Return whether :func:`convert_fold_std` wrote a checkpoint, or a file that it comes from."""
+    return _STD_FOLDED in str((checkpoint.get('meta') or {}).get('conversion', ''))
 
 
 def convert_fully_convolutional(source: str, out: str, trust: bool = False) -> Path:
@@ -209,6 +244,8 @@ def _convert(
     checkpoint = load_checkpoint(source, trust=trust)
     with prefix_errors(source):
         weights, left_out, what = transform(checkpoint)
+    earlier = (checkpoint.get('meta') or {}).get('conversion')
+    what = f'{earlier}; {what}' if earlier else what
     dropped = ', '.join(sorted(left_out))
     print_log(
         f'{what}: {len(weights)} keys written' + f'; left out: {dropped}' * bool(dropped),

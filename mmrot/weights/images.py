@@ -10,8 +10,11 @@ from torch import Tensor
 from mmrot.config import config_path
 from mmrot.errors import UserError
 
-# The dataset that defines the image size and normalisation of each network.
-_DATA = {'mmrot.AlexNet': 'imagenet_224', 'mmrot.NIN': 'cifar10_32'}
+# The data set that defines the normalisation of each network's images, and how they are cropped.
+_DATA = {
+    'mmrot.AlexNet': ('imagenet_224', 'random_crop_224_pipeline', 'random_crop_pipeline'),
+    'mmrot.NIN': ('cifar10_32', 'cifar10_32', 'test_pipeline'),
+}
 
 
 def sample_paths(dataset: BaseDataset, count: int) -> list[str]:
@@ -33,13 +36,18 @@ def sample_paths(dataset: BaseDataset, count: int) -> list[str]:
     return [dataset.get_data_info(index)['img_path'] for index in indices]
 
 
-def read_images(paths: Sequence[str], network: str) -> Tensor:
+def read_images(
+    paths: Sequence[str], network: str, raw_pixels: bool = False, seed: int = 0
+) -> Tensor:
     """Read images with the size and normalisation that a network was pretrained with.
 
     Args:
         paths: Image files.
-        network: Type of the network: ``'mmrot.AlexNet'`` for 224×224 pixels and ImageNet's
-            normalisation, ``'mmrot.NIN'`` for 32×32 pixels and CIFAR-10's.
+        network: Type of the network: ``'mmrot.AlexNet'`` for random crops of 224×224 pixels,
+            mirrored at random, and ImageNet's normalisation, ``'mmrot.NIN'`` for central
+            crops of 32×32 pixels and CIFAR-10's.
+        raw_pixels: Whether to subtract the mean only, for :func:`mmrot.weights.fold_std`.
+        seed: Seed of the crops.
 
     Returns:
         Images, (N, 3, H, W).
@@ -49,15 +57,25 @@ def read_images(paths: Sequence[str], network: str) -> Tensor:
     """
     if network not in _DATA:
         raise UserError(f'{network}: expected one of {", ".join(_DATA)}')
-    cfg = Config.fromfile(config_path(f'_base_/datasets/{_DATA[network]}.py'))
-    steps = [step for step in cfg.test_pipeline if 'LoadImage' not in step.type]
+    data, crops, name = _DATA[network]
+    cfg, crops = (
+        Config.fromfile(config_path(f'_base_/datasets/{file}.py')) for file in (data, crops)
+    )
+    steps = [step for step in crops[name] if 'LoadImage' not in step.type]
     steps.insert(0, dict(type='mmpretrain.LoadImageFromFile'))
     pipeline = Compose([TRANSFORMS.build(step) for step in steps])
     preprocessor = MODELS.build(
         dict(
             type='mmpretrain.ClsDataPreprocessor',
-            **{**cfg.data_preprocessor, 'to_rgb': True},  # files are read as BGR
+            mean=cfg.data_preprocessor.mean,
+            std=[1.0, 1.0, 1.0] if raw_pixels else cfg.data_preprocessor.std,
+            to_rgb=True,  # files are read as BGR
         )
     )
-    images = torch.stack([pipeline(dict(img_path=path))['inputs'] for path in paths])
+    state = np.random.get_state()  # noqa: NPY002, the generator of the transforms
+    try:
+        np.random.seed(seed)  # noqa: NPY002
+        images = torch.stack([pipeline(dict(img_path=path))['inputs'] for path in paths])
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
     return preprocessor(dict(inputs=images))['inputs']

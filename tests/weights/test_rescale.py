@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmrot.models import NIN
-from mmrot.weights import absorb_bn, rescale
+from mmrot.models import NIN, AlexNet
+from mmrot.weights import absorb_bn, random_rescaled, rescale
 
 
 def uneven_nin() -> NIN:
@@ -75,3 +75,29 @@ def test_rescaling_batch_norm_or_dead_network_raises():
     dead = {key: torch.zeros_like(value) for key, value in absorb_bn(state).items()}
     with pytest.raises(ValueError, match='the outputs have standard deviation 0'):
         rescale(dead, images)
+
+
+def test_random_rescaled_channels_have_equal_spread_and_a_bias():
+    """In the first layer, which the equal rates scale by one factor: mean 0.1, deviation 1."""
+    torch.manual_seed(0)
+    images = 3 * torch.randn(8, 3, 16, 16)
+    network = NIN(3, 12, norm_cfg=None)
+    state = random_rescaled(network.state_dict(), images)
+    network.load_state_dict(state)
+    channels = network.block1.layer1.conv(images).detach().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(channels.mean(1), channels.std(1) / 10, rtol=1e-2, atol=1e-4)
+    assert channels.std(1).max() / channels.std(1).min() == pytest.approx(1, abs=1e-3)
+    even = rates(network, images)
+    assert even.max() / even.min() < 1.6
+    other = random_rescaled(state, images, seed=1)
+    assert not torch.equal(other['block1.layer1.conv.weight'], state['block1.layer1.conv.weight'])
+
+
+def test_rescaling_alexnet_equalises_a_new_classifier_as_well():
+    """Without the classifier, N(0, 0.01²) at first, the features would have unit scale."""
+    torch.manual_seed(0)
+    network = AlexNet(norm_cfg=None, fc_channels=32)
+    images = torch.randn(4, 3, 224, 224)
+    network.load_state_dict(rescale(network.state_dict(), images))
+    features = network(images)[0].detach()  # (4, 32)
+    assert features.std(0, correction=0).mean() != pytest.approx(1, abs=0.2)

@@ -31,7 +31,7 @@ model = dict(
 data_preprocessor = dict(
     type='mmpretrain.ClsDataPreprocessor',
     mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
+    std=[1.0, 1.0, 1.0],  # folded into conv1, as in the source's network
     to_rgb=True,
 )
 
@@ -84,7 +84,13 @@ auto_scale_lr = dict(enable=False, base_batch_size=16)
 tables = [dict(table='table7', metrics={'classification, fc6-8': 'voc07/mAP'})]
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=20000),
-    load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
+    load_backbone=dict(
+        type='mmrot.LoadBackboneHook',
+        checkpoint=None,
+        absorb_bn=True,
+        raw_pixels=True,
+        rescale=80,
+    ),
     result_table=dict(type='mmrot.ResultTableHook', tables=tables),
 )
 log_processor = dict(by_epoch=False)

@@ -21,7 +21,9 @@ _base_ = [
 
 model = dict(
     data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
+        mean=[123.675, 116.28, 103.53],
+        std=[1.0, 1.0, 1.0],  # folded into conv1, as in the source's network
+        bgr_to_rgb=True,
     ),
     # conv1 is frozen, as in Girshick (2015), section 4.5
     backbone=dict(
@@ -97,7 +99,8 @@ default_hooks = dict(
         type='mmrot.LoadBackboneHook',
         checkpoint=None,
         absorb_bn=True,
-        rescale=64,
+        raw_pixels=True,
+        rescale=80,
         extra_modules={
             'fc6.fc': 'roi_head.bbox_head.shared_fcs.0',
             'fc7.fc': 'roi_head.bbox_head.shared_fcs.1',

@@ -22,6 +22,7 @@ _base_ = [
 model = dict(
     pretrained=None,
     data_preprocessor=dict(
+        std=[1.0, 1.0, 1.0],  # folded into conv1, as in the source's network
         # sides that are multiples of the stride align input and output
         size=(512, 512),
         test_cfg=dict(size_divisor=32),
@@ -72,7 +73,13 @@ auto_scale_lr = dict(enable=False, base_batch_size=20)
 tables = [dict(table='table7', metrics={'segmentation': 'mIoU'})]
 default_hooks = dict(
     checkpoint=dict(interval=3200),
-    load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None, absorb_bn=True, rescale=64),
+    load_backbone=dict(
+        type='mmrot.LoadBackboneHook',
+        checkpoint=None,
+        absorb_bn=True,
+        raw_pixels=True,
+        rescale=80,
+    ),
     result_table=dict(type='mmrot.ResultTableHook', tables=tables),
     check_classes=dict(type='mmrot.CheckClassesHook', head='decode_head'),
     check_masks=dict(type='mmrot.CheckMasksHook'),

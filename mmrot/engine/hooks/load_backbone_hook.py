@@ -9,9 +9,17 @@ from torch import Tensor, nn
 from mmrot.engine.distributed import unwrap
 from mmrot.errors import UserError, prefix_errors
 from mmrot.registry import HOOKS
-from mmrot.weights import absorb_bn, fully_convolutional, network_config, rescale
+from mmrot.weights import (
+    absorb_bn,
+    fold_std,
+    fully_convolutional,
+    network_config,
+    random_rescaled,
+    rescale,
+)
 from mmrot.weights.absorb_bn import check_norm_eps
 from mmrot.weights.checkpoint import load_checkpoint, sha256
+from mmrot.weights.convert import takes_raw_pixels
 from mmrot.weights.images import read_images, sample_paths
 from mmrot.weights.state_dict import load_backbone, load_module, split_backbone, state_dict_of
 
@@ -35,8 +43,11 @@ class LoadBackboneHook(Hook):
             such as ``'fc6.fc'`` → ``'roi_head.bbox_head.shared_fcs.0'`` in a detector.
         absorb_bn: Whether to absorb the batch norms of the checkpoint, if it has any, see
             :func:`mmrot.weights.absorb_bn`.
+        raw_pixels: Whether the model's images are not divided by the standard deviation of
+            pixels, which is then folded into conv1, see :func:`mmrot.weights.fold_std`.
         rescale: Number of training images on which to rescale the weights, see
-            :func:`mmrot.weights.rescale`; 0 does not rescale them.
+            :func:`mmrot.weights.rescale`; 0 does not rescale them. ``'random-rescaled'`` is
+            :func:`mmrot.weights.random_rescaled`.
         elsewhere: Former name of ``extra_modules``, in configs of mmrot 0.1.0.
 
     Attributes:
@@ -52,6 +63,7 @@ class LoadBackboneHook(Hook):
         trust: bool = False,
         extra_modules: dict[str, str] | None = None,
         absorb_bn: bool = False,
+        raw_pixels: bool = False,
         rescale: int = 0,
         elsewhere: dict[str, str] | None = None,
     ) -> None:
@@ -59,6 +71,7 @@ class LoadBackboneHook(Hook):
         self.trust = trust
         self.extra_modules = {**(extra_modules or {}), **(elsewhere or {})}
         self.absorb_bn = absorb_bn
+        self.raw_pixels = raw_pixels
         self.rescale = rescale
         self.origin: dict[str, str | None] | None = None
 
@@ -108,6 +121,9 @@ class LoadBackboneHook(Hook):
             check_norm_eps(checkpoint, file)
             state = absorb_bn(state)
             print_log('Absorbed the batch norms of the backbone', logger='current')
+        if self.raw_pixels and not takes_raw_pixels(checkpoint):
+            state = fold_std(state)
+            print_log('Folded the standard deviation of pixels into conv1', logger='current')
         return state
 
     def _initial_weights(self, model: nn.Module) -> dict[str, Tensor]:
@@ -123,8 +139,11 @@ class LoadBackboneHook(Hook):
         rescaled = [state]
         if is_main_process():
             paths = sample_paths(runner.train_dataloader.dataset, self.rescale)
-            images = read_images(paths, network_config(state)['type'])
-            rescaled = [rescale(state, images)]
+            images = read_images(paths, network_config(state)['type'], self.raw_pixels)
+            if self.checkpoint == RANDOM_RESCALED:
+                rescaled = [random_rescaled(state, images, runner.seed)]
+            else:
+                rescaled = [rescale(state, images)]
             print_log(f'Rescaled the weights on {len(images)} training images', logger='current')
         broadcast_object_list(rescaled)
         return rescaled[0]
