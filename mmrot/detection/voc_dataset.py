@@ -21,12 +21,18 @@ class VOCDataset(MMDetVOCDataset):
     """mmdet's ``VOCDataset`` with checks of classes, annotations and proposals.
 
     Args:
+        train_on_difficult: Whether difficult objects are ordinary ones in training. In
+            testing they are ignored in any case.
         **kwargs: Arguments of mmdet's ``VOCDataset``.
 
     Raises:
         UserError: If an annotation is invalid, no object belongs to the classes,
             or proposals are missing or cover too few objects.
     """
+
+    def __init__(self, train_on_difficult: bool = False, **kwargs) -> None:
+        self.train_on_difficult = train_on_difficult
+        super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Load the annotations."""
@@ -62,7 +68,11 @@ class VOCDataset(MMDetVOCDataset):
         self, raw_ann_info: ElementTree, minus_one: bool = True
     ) -> list[dict]:
         self._names.update(item.findtext('name', '') for item in raw_ann_info.findall('object'))
-        return super()._parse_instance_info(raw_ann_info, minus_one)
+        instances = super()._parse_instance_info(raw_ann_info, minus_one)
+        if self.train_on_difficult and not self.test_mode:
+            for instance in instances:
+                instance['ignore_flag'] = 0
+        return instances
 
     def load_proposals(self) -> None:
         """Load the proposals of every image, ignoring other images in the file.

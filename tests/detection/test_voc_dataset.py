@@ -11,7 +11,7 @@ OBJECT = (
 )
 
 
-def write(root: Path, *objects: dict, text: str | None = None) -> VOCDataset:
+def write(root: Path, *objects: dict, text: str | None = None, **options) -> VOCDataset:
     """VOC 2007 with one image, and these objects or this text as its annotation."""
     for folder in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
         (root / 'VOC2007' / folder).mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def write(root: Path, *objects: dict, text: str | None = None) -> VOCDataset:
         data_root=str(root),
         ann_file='VOC2007/ImageSets/Main/test.txt',
         data_prefix=dict(sub_data_root='VOC2007/'),
-        test_mode=True,
+        **{'test_mode': True, **options},
     )
 
 
@@ -36,6 +36,13 @@ def test_voc_dataset_boxes_count_from_zero(tmp_path):
     assert [item['bbox'] for item in found] == [[4, 4, 39, 39]] * 3
     assert [item['ignore_flag'] for item in found] == [0, 0, 1]
     assert {item['bbox_label'] for item in found} == {11}
+
+
+@pytest.mark.parametrize(('test_mode', 'flags'), [(False, [0, 0]), (True, [0, 1])])
+def test_difficult_objects_train_but_are_ignored_in_testing(test_mode, flags, tmp_path):
+    objects = ({}, {'difficult': '<difficult>1</difficult>'})
+    dataset = write(tmp_path, *objects, test_mode=test_mode, train_on_difficult=True)
+    assert [item['ignore_flag'] for item in dataset.get_data_info(0)['instances']] == flags
 
 
 def test_voc_dataset_logs_other_classes(tmp_path, capsys):

@@ -196,6 +196,7 @@ FAST_OPTIONS = [
     'default_hooks.checkpoint.interval=9',
     'default_hooks.checkpoint.save_best=None',
     'model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign',  # RoIPool needs a GPU
+    'model.roi_head.bbox_roi_extractor.roi_layer.aligned=False',
 ]
 
 
@@ -207,6 +208,10 @@ def test_fast_rcnn_trains_on_proposals(proposals, pretrained, tmp_path, run_tool
     rows = [row for row in logged(tmp_path) if 'loss_cls' in row]
     assert len(rows) == 2
     assert not any('rpn' in key for key in rows[0])
+    stds = torch.load(tmp_path / 'iter_2.pth', weights_only=False)['state_dict'][
+        'roi_head.bbox_head.box_stds'
+    ]
+    assert (stds != 1).any(1).nonzero().flatten().tolist() == [11]  # only dogs
     table7, table8 = read_records(tmp_path)
     assert (table7.row, list(table8.values)) == ('RotNet', ['dog'])
     # Table 8 stands on its side: a line for each class, the published rows first

@@ -7,10 +7,14 @@ r"""Fast R-CNN with AlexNet, VOC 2007, the paper's detector (Tables 7 and 8).
     tools/benchmarks/detection.sh PRETRAINED.pth 1 \
         configs/benchmarks/detection/fast_rcnn_alexnet_voc07.py
 
-1 GPU × 2 images with 64 regions each, 40,000 iterations of Girshick's (2015) recipe; RoI
-pooling to 6×6 on conv5, then fc6 and fc7 of the pretrained network. Otherwise as
-faster_rcnn_alexnet_voc07.py. RoI pooling needs a GPU; on a CPU set
-``model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign``.
+1 GPU × 2 images with 64 regions each, 40,000 iterations of Girshick's (2015) recipe and
+code: difficult objects train, box targets are normalised per class, and every class keeps
+100 detections of an image, whatever their scores. RoI pooling to 6×6 on conv5, then fc6 and
+fc7 of the pretrained network. Otherwise as faster_rcnn_alexnet_voc07.py. RoI pooling needs a
+GPU; on a CPU set ``model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign`` and
+``model.roi_head.bbox_roi_extractor.roi_layer.aligned=False``. conv1 is frozen as in
+Girshick's CaffeNet; Table 7's column says "all", for which set
+``model.backbone.frozen_stages=-1``.
 
 Published (Table 7): RotNet 54.4, random 43.4, random rescaled 45.6 % mAP. Not run.
 """
@@ -22,10 +26,16 @@ model = dict(
     type='TwoStageDetector',
     rpn_head=None,
     roi_head=dict(
-        bbox_roi_extractor=dict(roi_layer=dict(_delete_=True, type='RoIPool', output_size=6))
+        bbox_roi_extractor=dict(roi_layer=dict(_delete_=True, type='RoIPool', output_size=6)),
+        bbox_head=dict(
+            type='mmrot.FastRCNNBBoxHead',
+            # normalised per class instead
+            bbox_coder=dict(target_means=[0.0] * 4, target_stds=[1.0] * 4),
+        ),
     ),
     # regions that hardly overlap an object are not background examples
     train_cfg=dict(rcnn=dict(assigner=dict(neg_iou_thr=(0.1, 0.5)))),
+    test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_class=100, max_per_img=2000)),
 )
 
 train_pipeline = [
@@ -60,17 +70,22 @@ test_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    dataset=dict(proposal_file='proposals/voc07_trainval.pkl', pipeline=train_pipeline)
+    dataset=dict(
+        proposal_file='proposals/voc07_trainval.pkl',
+        train_on_difficult=True,
+        pipeline=train_pipeline,
+    )
 )
 val_dataloader = dict(
     dataset=dict(proposal_file='proposals/voc07_test.pkl', pipeline=test_pipeline)
 )
 test_dataloader = val_dataloader
 default_hooks = dict(
+    box_statistics=dict(type='mmrot.BoxStatisticsHook'),
     result_table=dict(
         tables=[
             dict(table='table7', metrics={'detection': 'pascal_voc/mAP'}, scale=100),
             dict(table='table8', classes='pascal_voc/AP50/', scale=100),
         ]
-    )
+    ),
 )

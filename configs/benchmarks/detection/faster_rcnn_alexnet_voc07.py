@@ -27,13 +27,19 @@ model = dict(
     ),
     # conv1 is frozen, as in Girshick (2015), section 4.5
     backbone=dict(
-        _delete_=True, type='mmrot.AlexNet', out_indices=(4,), frozen_stages=1, norm_cfg=None
+        _delete_=True,
+        type='mmrot.AlexNet',
+        out_indices=(4,),
+        frozen_stages=1,
+        norm_cfg=None,
+        padding=15,  # centres cell i on pixel 16·i, as anchors and RoI pooling assume
     ),
     rpn_head=dict(in_channels=256, feat_channels=256),
     roi_head=dict(
         shared_head=None,
         bbox_roi_extractor=dict(
-            roi_layer=dict(type='RoIAlign', output_size=6, sampling_ratio=0), out_channels=256
+            roi_layer=dict(type='RoIAlign', output_size=6, sampling_ratio=0, aligned=False),
+            out_channels=256,
         ),
         # the two shared layers are fc6 and fc7
         bbox_head=dict(
