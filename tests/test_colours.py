@@ -69,6 +69,7 @@ def preprocessor_of(cfg: Config) -> torch.nn.Module:
     config = dict(cfg.model.get('data_preprocessor') or cfg.data_preprocessor)
     if cfg.model.type == 'mmrot.RotationPred':
         config['type'] = 'mmrot.RotationDataPreprocessor'
+    config.setdefault('type', 'mmpretrain.ClsDataPreprocessor')  # of feature extraction
     return MODELS.build(config)
 
 
@@ -109,7 +110,8 @@ def received(cfg: Config, split: str, rgb: np.ndarray, folder: Path) -> Tensor:
         batch = pseudo_collate([pipeline(deepcopy(results))])
         batch = preprocessor(batch, split == 'train')
         height, width = batch['data_samples'][0].get('img_shape', rgb.shape)[:2]
-        outs.append(batch['inputs'][0, :, :height, :width])
+        out = batch['inputs'][0, :, :height, :width]
+        outs.append(out[:, :width] if 'StackedCrops' in str(steps) else out)
     return torch.stack(outs).mean(0)
 
 

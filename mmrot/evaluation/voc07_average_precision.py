@@ -9,6 +9,8 @@ from sklearn.metrics import precision_recall_curve
 from mmrot.errors import UserError
 from mmrot.registry import METRICS
 
+from .average_precision import average_precision_area
+
 
 def average_precision_11_points(scores: np.ndarray, labels: np.ndarray) -> float:
     """Compute the 11-point interpolated average precision of VOC 2007.
@@ -41,11 +43,12 @@ def average_precision_11_points(scores: np.ndarray, labels: np.ndarray) -> float
 
 @METRICS.register_module()
 class VOC07AveragePrecision(BaseMetric):
-    """Multi-label mean average precision with the 11 points of VOC 2007.
+    """Multi-label mean average precision of VOC 2007.
 
-    Reports ``voc07/mAP`` in percent. An image is ignored for the classes of which it
-    contains only difficult objects, and classes without images are excluded from the
-    mean.
+    Reports ``voc07/mAP`` with the 11 points of VOC 2007 and ``voc07/mAP_area``, the
+    area under the curve, both in percent. An image is ignored for the classes of
+    which it contains only difficult objects, and classes without images are excluded
+    from the mean.
     """
 
     default_prefix = 'voc07'
@@ -73,12 +76,16 @@ class VOC07AveragePrecision(BaseMetric):
                 where the class is ignored, -1.
 
         Returns:
-            ``mAP`` in percent.
+            ``mAP`` and ``mAP_area`` in percent.
         """
         scores, labels = (np.stack(values, axis=1) for values in zip(*results, strict=True))
-        found = [
-            average_precision_11_points(score[label >= 0], label[label >= 0])
+        classes = [
+            (score[label >= 0], label[label >= 0])
             for score, label in zip(scores, labels, strict=True)  # (N,) of a class
             if (label == 1).any()
         ]
-        return {'mAP': 100 * float(np.mean(found))}
+        measures = {'mAP': average_precision_11_points, 'mAP_area': average_precision_area}
+        return {
+            name: 100 * float(np.mean([measure(*values) for values in classes]))
+            for name, measure in measures.items()
+        }

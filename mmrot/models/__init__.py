@@ -1,4 +1,5 @@
 from .backbones import NIN, AlexNet, ResNet
+from .ignore_difficult_head import IgnoreDifficultHead
 from .probes import AlexNetProbe, LayerProbes, LinearProbe, MLPProbe, NINBlockProbe
 from .rotation_data_preprocessor import RotationDataPreprocessor
 from .rotation_head import RotationHead
@@ -9,6 +10,7 @@ __all__ = [
     'NIN',
     'AlexNet',
     'AlexNetProbe',
+    'IgnoreDifficultHead',
     'LayerProbes',
     'LinearProbe',
     'MLPProbe',

@@ -1,9 +1,8 @@
-import torch
 from mmpretrain.models import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
-from torchvision.transforms.functional import ten_crop
 
+from mmrot.errors import UserError
 from mmrot.registry import MODELS
 
 
@@ -11,11 +10,10 @@ from mmrot.registry import MODELS
 class TenCropClassifier(ImageClassifier):
     """mmpretrain's ``ImageClassifier`` with 10-crop testing.
 
-    At test time the scores before softmax or sigmoid are averaged over the four
-    corner crops, the centre crop and their mirror images. This follows the
-    protocol of Krähenbühl et al., *Data-dependent Initializations of
-    Convolutional Neural Networks*, ICLR 2016, for VOC 2007 classification, except
-    that their code uses 10 random crops.
+    At test time the scores before softmax or sigmoid are averaged over the crops
+    that :class:`mmrot.StackedCrops` stacks. With 10 random crops, this is the
+    protocol of Krähenbühl et al., *Data-dependent Initializations of Convolutional
+    Neural Networks*, ICLR 2016, for VOC 2007 classification.
 
     Args:
         crop_size: Side of a crop in pixels.
@@ -32,7 +30,7 @@ class TenCropClassifier(ImageClassifier):
         """Predict the classes of images.
 
         Args:
-            inputs: (N, 3, H, W), at least the size of a crop.
+            inputs: (N, 3, K·S, S), K crops of S×S below one another.
             data_samples: N samples, one per image; new ones by default.
             **kwargs: Not used.
 
@@ -40,8 +38,14 @@ class TenCropClassifier(ImageClassifier):
             N samples with ``pred_score`` (C,) and ``pred_label``.
 
         Raises:
-            ValueError: If the images are smaller than a crop.
+            UserError: If the images are not stacked crops.
         """
-        crops = ten_crop(inputs, self.crop_size)
-        scores = [self.head(self.extract_feat(crop)) for crop in crops]  # 10 × (N, C)
-        return self.head._get_predictions(torch.stack(scores).mean(0), data_samples)
+        n, _, height, width = inputs.shape
+        if width != self.crop_size or height % width:
+            raise UserError(
+                f'images of shape {tuple(inputs.shape)} are not crops of '
+                f'{self.crop_size}x{self.crop_size} below one another. Use mmrot.StackedCrops.'
+            )
+        crops = inputs.unflatten(2, (-1, width)).transpose(1, 2)  # (N, K, 3, S, S)
+        scores = self.head(self.extract_feat(crops.flatten(0, 1)))  # (N*K, C)
+        return self.head._get_predictions(scores.unflatten(0, (n, -1)).mean(1), data_samples)

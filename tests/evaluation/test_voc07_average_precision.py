@@ -29,7 +29,10 @@ def test_average_precision_includes_recalls_of_exact_tenths():
 
 
 def sample(scores: list[float], labels: list[int], difficult: list[int] | None = None) -> dict:
-    found = {'pred_score': torch.tensor(scores), 'gt_label': torch.tensor(labels)}
+    found = {
+        'pred_score': torch.tensor(scores),
+        'gt_label': torch.tensor(labels, dtype=torch.long),
+    }
     return found if difficult is None else {**found, 'gt_label_difficult': difficult}
 
 
@@ -46,13 +49,23 @@ def test_voc07_ignores_difficult_and_absent_classes():
         ],
     )
     # class 0: two hits, 1; class 1: a miss before the hit, 1/2; class 2: absent
-    assert metric.evaluate(3) == {'voc07/mAP': pytest.approx(75.0)}
+    assert metric.evaluate(3) == pytest.approx({'voc07/mAP': 75, 'voc07/mAP_area': 75})
+
+
+def test_voc07_reports_area_and_11_points():
+    """Hit, miss, hit: the area is (1 + 2/3) / 2, the 11 points are 6 times 1 and 5 times 2/3."""
+    metric = VOC07AveragePrecision()
+    scores = ([0.9], [0]), ([0.8], []), ([0.7], [0])
+    metric.process(None, [sample(score, labels) for score, labels in scores])
+    found = metric.evaluate(3)
+    assert found['voc07/mAP_area'] == pytest.approx(100 * 5 / 6)
+    assert found['voc07/mAP'] == pytest.approx(100 * (6 + 5 * 2 / 3) / 11)
 
 
 def test_voc07_accepts_one_label_per_image():
     metric = VOC07AveragePrecision()
     metric.process(None, [sample([0.9, 0.1], [0]), sample([0.2, 0.8], [1])])
-    assert metric.evaluate(2) == {'voc07/mAP': pytest.approx(100.0)}
+    assert metric.evaluate(2) == pytest.approx({'voc07/mAP': 100, 'voc07/mAP_area': 100})
 
 
 def test_average_precision_without_positives_is_an_error():

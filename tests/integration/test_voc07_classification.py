@@ -1,13 +1,16 @@
 """VOC 2007 classification with AlexNet on a tiny VOC and on a folder of photos."""
 
+import numpy as np
 import pytest
 import torch
 from helpers import inheriting, logged
 from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
 
 import mmrot
 from mmrot.results import read_records
-from mmrot.weights import absorb_bn
+from mmrot.weights import absorb_bn, fold_std
+from mmrot.weights.state_dict import split_backbone
 
 FC6_8 = inheriting('benchmarks/classification/alexnet_fc6_8_voc07.py')
 ALL = inheriting('benchmarks/classification/alexnet_all_voc07.py')
@@ -35,11 +38,12 @@ def test_voc07_classification_trains_selected_layers(
     )
     trained = torch.load(tmp_path / 'iter_2.pth', weights_only=False)['state_dict']
     source = absorb_bn(torch.load(alexnet_checkpoint)['state_dict'])
+    source = fold_std(split_backbone(source)[0])
     layers = ['conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'fc6', 'fc7']
     for index, layer in enumerate(layers):
         kind = 'conv' if layer.startswith('conv') else 'fc'
-        key = f'backbone.{layer}.{kind}.weight'
-        assert torch.equal(trained[key], source[key]) == (index < frozen), layer
+        key = f'{layer}.{kind}.weight'
+        assert torch.equal(trained[f'backbone.{key}'], source[key]) == (index < frozen), layer
     (record,) = read_records(tmp_path)
     assert (record.table, record.row, record.data) == ('table7', 'RotNet', 'VOC2007 test')
     # both test images show a dog and nothing else
@@ -77,6 +81,27 @@ def test_voc07_classification_config_has_published_settings():
     assert (cfg.param_scheduler.step_size, cfg.param_scheduler.gamma) == (10000, 0.5)
     assert cfg.train_cfg.max_iters == 80000
     assert cfg.model.backbone.frozen_stages == -1
+
+
+def test_voc07_classification_crops_at_random_scales(voc):
+    cfg = Config.fromfile(mmrot.config_path('benchmarks/classification/alexnet_fc6_8_voc07.py'))
+    sizes = []
+    image = np.full((375, 500, 3), 255, np.uint8)
+    steps = cfg.test_dataloader.dataset.pipeline[1]
+    for step in cfg.train_dataloader.dataset.pipeline[1:4], steps.transforms:
+        assert [s.type.rpartition('.')[2] for s in step] == [
+            *('RandomResize', 'RandomCrop', 'RandomFlip')
+        ]
+        resize = TRANSFORMS.build(step[0])
+        sizes = [resize(dict(img=image))['img'].shape[1] for _ in range(200)]
+        assert (min(sizes), max(sizes)) == (
+            pytest.approx(250, abs=25),
+            pytest.approx(1000, abs=25),
+        )
+        small = TRANSFORMS.build(step[1])(dict(img=image[:180, :250]))['img']
+        assert small.shape == (224, 224, 3)  # padded with the mean, BGR
+        assert small[0, 0].tolist() in ([104, 116, 124], [255] * 3)
+    assert steps.num_crops == 10
 
 
 def test_voc07_classification_rejects_an_empty_split(voc, alexnet_checkpoint, tmp_path, run_tool):

@@ -32,8 +32,14 @@ pools = dict(
 pipeline = [
     dict(type='mmpretrain.LoadImageFromFile'),
     # one after the other, as in the source
-    dict(type='mmpretrain.ResizeEdge', scale=256, edge='short'),
-    dict(type='mmpretrain.Resize', scale=(224, 224)),
+    dict(
+        type='mmpretrain.ResizeEdge',
+        scale=256,
+        edge='short',
+        backend='pillow',
+        interpolation='bilinear',
+    ),
+    dict(type='mmpretrain.Resize', scale=(224, 224), backend='pillow', interpolation='bilinear'),
     dict(type='mmpretrain.PackInputs'),
 ]
 train_dataloader = dict(

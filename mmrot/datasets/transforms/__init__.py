@@ -1,4 +1,5 @@
 from .lighting import Lighting
 from .rotated_copies import RotatedCopies
+from .stacked_crops import StackedCrops
 
-__all__ = ['Lighting', 'RotatedCopies']
+__all__ = ['Lighting', 'RotatedCopies', 'StackedCrops']
