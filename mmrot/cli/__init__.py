@@ -20,6 +20,7 @@ COMMANDS = {
     'convert': 'extract a backbone, fold batch norm, rescale, import, export',
     'show-predictions': 'draw predictions of a detector or segmentor next to the ground truth',
     'proposals': 'compute selective search proposals for Fast R-CNN',
+    'sbd': 'prepare the masks and lists of FCN-32s',
     'demo': 'pretrain a small network on digits and show what it learned',
     'list': 'list the configs',
     'doctor': 'check the installation',

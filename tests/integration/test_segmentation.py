@@ -11,7 +11,8 @@ from helpers import inheriting, logged
 from mmengine.config import Config
 
 from mmrot.results import read_records
-from mmrot.weights import absorb_bn, fully_convolutional
+from mmrot.weights import absorb_bn, fold_std, fully_convolutional
+from mmrot.weights.state_dict import split_backbone
 
 pytest.importorskip('mmseg')
 FCN32S = inheriting('benchmarks/segmentation/fcn32s_alexnet_voc12.py')
@@ -24,8 +25,10 @@ TINY = [
     'default_hooks.checkpoint.interval=2',
 ]
 ALEXNET = [
-    *('model.data_preprocessor.size=(128,160)', 'model.backbone.fc_channels=64'),
-    *('model.decode_head.in_channels=64', 'model.decode_head.channels=64'),
+    *('model.backbone.fc_channels=64', 'model.decode_head.in_channels=64'),
+    'model.decode_head.channels=64',
+    # scores of zero pass no gradient: the backbone learns from the second update on
+    *('optim_wrapper.accumulative_counts=1', 'optim_wrapper.optimizer.lr=0.01'),
 ]
 RESNET18 = [
     *('model.backbone.depth=18', 'model.decode_head.in_channels=512'),
@@ -52,9 +55,9 @@ def photo(rng: np.random.Generator, height: int = 120) -> tuple[np.ndarray, np.n
 
 @pytest.fixture(scope='module')
 def voc12(tmp_path_factory) -> Path:
-    """VOC 2012: 3 images in train, 2 in aug, 2 in val."""
+    """VOC 2012: 3 images in train, also of SBD, 2 in aug, 2 in val, 1 of these in seg11valid."""
     root = tmp_path_factory.mktemp('VOC') / 'VOC2012'
-    folders = ('JPEGImages', 'SegmentationClass', 'SegmentationClassAug')
+    folders = ('JPEGImages', *(f'SegmentationClass{kind}' for kind in ('', 'Aug', 'SBD')))
     for folder in (*folders, 'ImageSets/Segmentation'):
         (root / folder).mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -66,6 +69,12 @@ def voc12(tmp_path_factory) -> Path:
             image, mask = photo(rng)
             cv2.imwrite(str(root / f'JPEGImages/{name}.jpg'), image)
             cv2.imwrite(str(root / f'{masks}/{name}.png'), mask)
+            if split == 'train':
+                cv2.imwrite(str(root / f'SegmentationClassSBD/{name}.png'), mask)
+    lists = root / 'ImageSets/Segmentation'
+    shutil.copy(lists / 'train.txt', lists / 'sbd_train.txt')
+    shutil.copy(lists / 'val.txt', lists / 'fcn_val.txt')
+    (lists / 'seg11valid.txt').write_text('2007_000006\n')
     return root
 
 
@@ -84,16 +93,18 @@ def test_fcn32s_trains_and_draws_predictions(voc12, alexnet_checkpoint, tmp_path
     assert len(rows) == 2
     assert rows[0]['decode.loss_ce'] == pytest.approx(np.log(21), rel=1e-4)  # scores of zero
     source = torch.load(alexnet_checkpoint)['state_dict']
-    trained, expected = weights(tmp_path), fully_convolutional(absorb_bn(source))
-    for name, value in expected.items():
-        if not name.startswith('backbone.'):
-            continue
+    backbone, _ = split_backbone(absorb_bn(source))
+    trained, expected = weights(tmp_path), fully_convolutional(fold_std(backbone))
+    for key, value in expected.items():
+        name = f'backbone.{key}'
         moved = (trained[name] - value).norm() / value.norm().clamp(min=1)
         assert 0 < moved < 0.05, name
     assert trained['decode_head.conv_seg.weight'].abs().max() > 0
     (record,) = read_records(tmp_path)
-    assert record.values == {'segmentation': pytest.approx(logged(tmp_path)[-1]['mIoU'])}
-    assert (record.table, record.row, record.data) == ('table7', 'RotNet', 'VOC2012 val')
+    metrics = logged(tmp_path)[-1]
+    assert record.values == {'segmentation': pytest.approx(metrics['seg11valid/mIoU'])}
+    assert metrics['val/mIoU'] == metrics['mIoU']  # all images are of val
+    assert (record.table, record.row, record.data) == ('table7', 'RotNet', 'VOC2012 fcn_val')
 
     run_tool(
         *('show_predictions', FCN32S, tmp_path / 'iter_2.pth', '--work-dir', tmp_path),
@@ -119,13 +130,16 @@ def test_fcn32s_config_has_published_settings():
     backbone, head = cfg.model.backbone, cfg.model.decode_head
     assert (backbone.padding, backbone.convolutional, head.align_corners) == (96, True, False)
     assert backbone.get('frozen_stages', -1) == -1
-    assert cfg.model.data_preprocessor.size == (512, 512)
+    assert cfg.model.data_preprocessor.size_divisor == 32  # images at full size
     assert cfg.model.data_preprocessor.test_cfg.size_divisor == 32
-    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 20
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 1
+    assert cfg.optim_wrapper.accumulative_counts == 20
+    assert cfg.train_dataloader.dataset.ann_file.endswith('sbd_train.txt')
+    assert (backbone.dropout, head.dropout_ratio) == (0.5, 0)
     optimizer, more = cfg.optim_wrapper.optimizer, cfg.optim_wrapper.paramwise_cfg
-    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.001, 0.9, 0.0005)
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (1e-4, 0.9, 0.0005)
     assert (more.bias_lr_mult, more.bias_decay_mult) == (2, 0)
-    assert (cfg.train_cfg.max_iters, cfg.param_scheduler) == (12800, [])
+    assert (cfg.train_cfg.max_iters, cfg.param_scheduler) == (100000 * 20, [])
 
 
 @pytest.mark.slow
@@ -138,7 +152,10 @@ def test_fcn32s_config_has_published_settings():
         ),
         (['val_evaluator.ignore_index=11'], r'val_evaluator\.ignore_index=11 differs from'),
         (
-            ['model.data_preprocessor.size=(96,160)'],
+            [
+                'model.data_preprocessor.size=(96,160)',
+                'model.data_preprocessor.size_divisor=None',
+            ],
             r'\.jpg has \(height, width\) \(120, 150\), which exceeds .*size=\(96, 160\)',
         ),
     ],
@@ -211,7 +228,7 @@ def test_fcn_trains_on_cityscapes(cityscapes, resnet_checkpoint, tmp_path, run_t
 def test_segmentation_names_invalid_files(broken, voc12, tmp_path, run_tool):
     root = tmp_path / 'VOC2012'
     shutil.copytree(voc12, root)
-    mask = root / 'SegmentationClass/2007_000001.png'
+    mask = root / 'SegmentationClassSBD/2007_000001.png'
     if broken == 'class':
         cv2.imwrite(str(mask), np.full((120, 150), 77, np.uint8))
         message = r'mask .*2007_000001\.png has class indices \[77\]\. Expected 0 to 20, or 255'
@@ -231,8 +248,8 @@ def test_segmentation_names_invalid_files(broken, voc12, tmp_path, run_tool):
         (root / 'JPEGImages/2007_000001.jpg').write_bytes(b'no image')
         message = r'failed to load image: .*2007_000001\.jpg'
     else:
-        (root / 'ImageSets/Segmentation/train.txt').write_text('')
-        message = r'PascalVOCDataset with data_root=.*train\.txt has no images'
+        (root / 'ImageSets/Segmentation/sbd_train.txt').write_text('')
+        message = r'PascalVOCDataset with data_root=.*sbd_train\.txt has no images'
     arguments = [FCN32S, '--work-dir', tmp_path / 'work', '--backbone', 'random']
     with pytest.raises((SystemExit, ValueError, AssertionError), match=message):
         run_tool(

@@ -26,6 +26,7 @@ def alexnet_stage(
     convolutional: bool = False,
     padding: int = 0,
     fc_channels: int = 4096,
+    dropout: float = 0.0,
 ) -> nn.Module:
     """Build one stage of AlexNet.
 
@@ -35,6 +36,7 @@ def alexnet_stage(
         convolutional: Whether fc6 and fc7 are convolutions.
         padding: Zero padding of conv1 in pixels, in addition to its own.
         fc_channels: Width of fc6 and fc7.
+        dropout: Probability of dropout after fc6 and fc7.
 
     Returns:
         The stage. A linear fc6 expects flattened features.
@@ -57,12 +59,15 @@ def alexnet_stage(
         fc = nn.Conv2d(channels, fc_channels, size, bias=bias)
     else:
         fc = nn.Linear(channels * size * size, fc_channels, bias=bias)
-    return nn.Sequential(norm_relu(fc, norm_cfg, name='fc'))
+    stage = nn.Sequential(norm_relu(fc, norm_cfg, name='fc'))
+    if dropout:
+        stage.add_module('dropout', nn.Dropout(dropout))
+    return stage
 
 
 @MODELS.register_module()
 class AlexNet(BaseModule):
-    """AlexNet with batch norm, without groups, local response norm and dropout.
+    """AlexNet with batch norm, without groups and response norm.
 
     The network of the paper's ImageNet experiments (section 3.2), with the
     layers of the authors' released code: batch norm and ReLU after every
@@ -95,6 +100,8 @@ class AlexNet(BaseModule):
         convolutional: Whether fc6 and fc7 are convolutions.
         padding: Zero padding around the image, in pixels.
         fc_channels: Width of fc6 and fc7, 4096 in the paper.
+        dropout: Probability of dropout of single elements after fc6 and fc7, which
+            the paper's network does not have.
         init_cfg: Initialisation; PyTorch's default, as in the released code, by
             default.
 
@@ -119,6 +126,7 @@ class AlexNet(BaseModule):
         convolutional: bool = False,
         padding: int = 0,
         fc_channels: int = 4096,
+        dropout: float = 0.0,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -131,7 +139,7 @@ class AlexNet(BaseModule):
         self.stages = self.STAGES[: self.STAGES.index(last) + 1]
         self.frozen_stages = check_frozen_stages(frozen_stages, len(self.stages))
         for name in self.stages:
-            stage = alexnet_stage(name, norm_cfg, convolutional, padding, fc_channels)
+            stage = alexnet_stage(name, norm_cfg, convolutional, padding, fc_channels, dropout)
             self.add_module(name, stage)
         self._freeze()
 

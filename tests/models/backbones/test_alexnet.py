@@ -86,6 +86,17 @@ def test_alexnet_has_no_groups_dropout_or_response_norm():
     }
 
 
+def test_alexnet_drops_elements_after_fc6_and_fc7_in_training():
+    torch.manual_seed(0)
+    net = AlexNet(norm_cfg=None, convolutional=True, fc_channels=512, dropout=0.5)
+    assert list(net.state_dict()) == list(AlexNet(norm_cfg=None, fc_channels=512).state_dict())
+    for fc in (net.fc6, net.fc7):
+        maps = fc.train().dropout(torch.ones(1, 512, 4, 4))
+        assert 0.4 < (maps == 0).float().mean() < 0.6
+        assert 0 < (maps[0, 0] == 0).sum() < 16  # elements, not channels
+        assert fc.eval().dropout(torch.ones(3)).tolist() == [1, 1, 1]
+
+
 def test_alexnet_without_norm_has_biases():
     net = AlexNet(norm_cfg=None)
     layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
