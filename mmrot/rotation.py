@@ -124,16 +124,22 @@ def central_square(images: Tensor, angle: int) -> Tensor:
     return warped.to(images.dtype)
 
 
-def rotated_copies(images: Tensor, angles: Sequence[int] = QUARTER_TURNS) -> Tensor:
+def rotated_copies(
+    images: Tensor, angles: Sequence[int] = QUARTER_TURNS, crop_upright: bool = True
+) -> Tensor:
     """Return one copy of each image for each angle.
 
     Without diagonals, images are only flipped and transposed. If the set has a
     diagonal, every copy, including the upright one, shows the central square of
-    :func:`central_square` (the set of 8 rotations in Table 2 of the paper).
+    :func:`central_square` (the set of 8 rotations in Table 2 of the paper). That is
+    our reading of section 3.1, which crops the copies rotated by 45°, 135°, 225° and
+    315° only: literally, scale and sharpness would give the parity of the label away.
 
     Args:
         images: (N, C, H, W), floating point or uint8.
         angles: Angle set, see :func:`check_angles`.
+        crop_upright: Whether multiples of 90° are cropped as well if the set has a
+            diagonal. False is the literal reading of the paper.
 
     Returns:
         (N·K, C, H, W), image-major, with the dtype, device and memory format of
@@ -155,10 +161,10 @@ def rotated_copies(images: Tensor, angles: Sequence[int] = QUARTER_TURNS) -> Ten
             f'images of shape {tuple(images.shape)} are not square, as angles={tuple(angles)} '
             f'require. Crop or resize them first.'
         )
+    sources = {0: images}
     if needs_warp(angles):
-        sources = {start: central_square(images, start) for start in {a % 90 for a in angles}}
-    else:
-        sources = {0: images}
+        starts = {angle % 90 for angle in angles if crop_upright or angle % 90}
+        sources |= {start: central_square(images, start) for start in starts}
     channels_last = images.is_contiguous(memory_format=torch.channels_last)
     copies = torch.empty(
         (n * len(angles), c, height, width),

@@ -219,3 +219,18 @@ def test_diagonal_copies_are_almost_as_sharp_as_the_others():
         torch.testing.assert_close(upright, upright[:1].expand(4), rtol=1e-12, atol=0)
         torch.testing.assert_close(diagonal, diagonal[:1].expand(4), rtol=1e-12, atol=0)
         assert abs(diagonal[0] / upright[0] - 1) < bound
+
+
+def test_literal_reading_crops_the_diagonal_copies_only():
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    cropped = rotated_copies(images, EIGHTH_TURNS)
+    literal = rotated_copies(images, EIGHTH_TURNS, crop_upright=False)
+    for label, angle in enumerate(EIGHTH_TURNS):
+        if angle % 90:
+            assert torch.equal(literal[label::8], cropped[label::8])
+        else:
+            assert torch.equal(literal[label::8], images.rot90(angle // 90, (2, 3)))
+            assert not torch.equal(literal[label::8], cropped[label::8])
+    assert torch.equal(
+        rotated_copies(images, crop_upright=False), rotated_copies(images, crop_upright=True)
+    )

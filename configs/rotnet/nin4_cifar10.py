@@ -4,7 +4,9 @@ r"""NIN with 4 blocks on CIFAR-10 by the paper's schedule (section 3.1): 100 epo
 
 1 GPU × 128 images = 128 images, 512 rotated copies. Table 2 varies the angles: add
 ``--cfg-options model.angles=0,180``, ``model.angles=90,270`` or
-``model.angles=0,45,90,135,180,225,270,315``.
+``model.angles=0,45,90,135,180,225,270,315``, of which every copy is cropped to what no
+rotation leaves empty; ``model.crop_upright=False`` crops the diagonal copies only, as the
+paper literally says.
 
 Published, non-linear classifiers on blocks 1 to 4 (Table 1): 85.07, 89.06, 86.21,
 61.73 %. Not run at this size; docs/reproduction.md has a reduced run.

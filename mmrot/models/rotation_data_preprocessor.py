@@ -28,6 +28,9 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
             :class:`mmrot.RotationPred` passes its own.
         channels_last: Whether to return the copies in channels-last memory
             format. :class:`mmrot.RotationPred` passes its own.
+        crop_upright: Whether a set with diagonals crops all copies, see
+            :func:`mmrot.rotation.rotated_copies`. :class:`mmrot.RotationPred` passes its
+            own.
         **kwargs: ``mean``, ``std``, ``to_rgb`` and other arguments of
             mmpretrain's ``SelfSupDataPreprocessor``.
 
@@ -36,11 +39,16 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
     """
 
     def __init__(
-        self, angles: Sequence[int] = QUARTER_TURNS, channels_last: bool = False, **kwargs
+        self,
+        angles: Sequence[int] = QUARTER_TURNS,
+        channels_last: bool = False,
+        crop_upright: bool = True,
+        **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.angles = check_angles(angles)
         self.channels_last = channels_last
+        self.crop_upright = crop_upright
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise and rotate a collated batch.
@@ -67,7 +75,7 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         # normalised instead of N*K. A warp commutes only up to rounding, so it comes
         # first, on the raw pixels, as in the pipeline transform.
         if not rotated and needs_warp(self.angles):
-            inputs = rotated_copies(inputs, self.angles)  # (N*K, C, H, W)
+            inputs = rotated_copies(inputs, self.angles, self.crop_upright)  # (N*K, C, H, W)
             rotated = True
         batch = super().forward({'inputs': inputs, 'data_samples': samples}, training)
         if self.channels_last:

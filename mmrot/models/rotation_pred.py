@@ -29,6 +29,9 @@ class RotationPred(BaseSelfSupervisor):
             data preprocessor.
         channels_last: Whether weights and batches are in channels-last memory
             format.
+        crop_upright: Whether an angle set with diagonals crops all copies, so that
+            scale and sharpness do not give the label away. False crops the diagonal
+            ones only, the literal reading of section 3.1.
         init_cfg: Initialisation of the whole model.
 
     Raises:
@@ -54,6 +57,7 @@ class RotationPred(BaseSelfSupervisor):
         data_preprocessor: dict | None = None,
         angles: Sequence[int] = QUARTER_TURNS,
         channels_last: bool = False,
+        crop_upright: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
         angles = check_angles(angles)
@@ -62,10 +66,10 @@ class RotationPred(BaseSelfSupervisor):
             **(data_preprocessor or {}),
         }
         for name, part in (('head', head), ('data_preprocessor', data_preprocessor)):
-            for key in {'num_classes', 'angles', 'channels_last'} & part.keys():
+            for key in {'num_classes', 'angles', 'channels_last', 'crop_upright'} & part.keys():
                 raise UserError(
-                    f'{name}.{key}={part[key]} must not be set: it is derived from angles and '
-                    'channels_last of the model.'
+                    f'{name}.{key}={part[key]} must not be set: it is derived from angles, '
+                    'channels_last and crop_upright of the model.'
                 )
         super().__init__(
             backbone=backbone,
@@ -74,6 +78,7 @@ class RotationPred(BaseSelfSupervisor):
                 **data_preprocessor,
                 'angles': angles,
                 'channels_last': channels_last,
+                'crop_upright': crop_upright,
             },
             init_cfg=init_cfg,
         )

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import default_collate, pseudo_collate
@@ -96,3 +97,16 @@ def test_preprocessor_rejects_images_of_different_shapes():
 def test_preprocessor_rejects_non_square_images():
     with pytest.raises(ValueError, match=r'\(1, 3, 6, 8\) are not square'):
         preprocessor()(dict(inputs=torch.zeros(1, 3, 6, 8)))
+
+
+def test_pipeline_and_device_crop_the_same_copies():
+    """Also when only the diagonal copies are cropped."""
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    options = dict(angles=EIGHTH_TURNS, crop_upright=False)
+    copies = RotatedCopies(**options).transform(dict(img=image.copy()))['img']
+    tensors = [torch.from_numpy(copy).permute(2, 0, 1)[None] for copy in copies]
+    preprocessor = RotationDataPreprocessor(**options)
+    rotated = preprocessor(dict(inputs=tensors))['inputs']
+    plain = preprocessor(dict(inputs=torch.from_numpy(image).permute(2, 0, 1)[None]))['inputs']
+    assert torch.equal(rotated, plain)
+    assert torch.equal(plain[0], torch.from_numpy(image).permute(2, 0, 1).float())

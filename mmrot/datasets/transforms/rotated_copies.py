@@ -23,19 +23,22 @@ class RotatedCopies(BaseTransform):
 
     Args:
         angles: Angle set in degrees counter-clockwise.
+        crop_upright: Whether a set with diagonals crops all copies, see
+            :func:`mmrot.rotation.rotated_copies`.
 
     Raises:
         UserError: If the angle set is invalid.
     """
 
-    def __init__(self, angles: Sequence[int] = QUARTER_TURNS) -> None:
+    def __init__(self, angles: Sequence[int] = QUARTER_TURNS, crop_upright: bool = True) -> None:
         self.angles = check_angles(angles)
+        self.crop_upright = crop_upright
 
     def transform(self, results: dict) -> dict:
         image = torch.from_numpy(results['img']).permute(2, 0, 1)  # (C, H, W)
-        copies = rotated_copies(image[None], self.angles)  # (K, C, H, W)
+        copies = rotated_copies(image[None], self.angles, self.crop_upright)  # (K, C, H, W)
         results['img'] = [copy.permute(1, 2, 0).contiguous().numpy() for copy in copies]
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(angles={self.angles})'
+        return f'{type(self).__name__}(angles={self.angles}, crop_upright={self.crop_upright})'

@@ -43,4 +43,4 @@ def test_rotated_copies_reject_invalid_angles():
 
 
 def test_rotated_copies_repr_shows_angles():
-    assert repr(RotatedCopies((0, 180))) == 'RotatedCopies(angles=(0, 180))'
+    assert repr(RotatedCopies((0, 180))) == 'RotatedCopies(angles=(0, 180), crop_upright=True)'
