@@ -23,6 +23,13 @@ def test_published_class_precisions_average_to_the_published_map():
     )
 
 
+def test_rotation_accuracy_of_alexnet_names_its_source():
+    table = published_table('alexnet_rotation')
+    assert table['rows']['RotNet, by one of the authors'] == [89.0]
+    assert 'issue 17' in table['source']
+    assert 'not in the paper' in table['source']
+
+
 def test_published_table_names_known_tables():
     with pytest.raises(ValueError, match="table 'table55': expected one of table1, table2"):
         published_table('table55')
