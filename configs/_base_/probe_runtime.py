@@ -16,7 +16,7 @@ default_hooks = dict(
     sampler_seed=dict(type='mmengine.DistSamplerSeedHook'),
     sync_buffers=dict(type='mmrot.SyncBuffersHook'),
     load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None),  # --backbone sets it
-    result_table=dict(type='mmrot.ResultTableHook', tables=[]),
+    result_table=dict(type='mmrot.ResultTableHook'),
 )
 
 val_evaluator = dict(type='mmrot.PerLayerAccuracy', topk=(1, 5))

@@ -12,6 +12,7 @@ from .config_changes import (
     with_labelled_folder,
     with_loader_defaults,
     with_options,
+    with_result_table,
     with_tta,
 )
 from .feature_evaluation import evaluate_features
@@ -36,5 +37,6 @@ __all__ = [
     'with_labelled_folder',
     'with_loader_defaults',
     'with_options',
+    'with_result_table',
     'with_tta',
 ]

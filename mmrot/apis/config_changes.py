@@ -9,17 +9,26 @@ The command-line options are implemented by these functions; in Python, chain th
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import torch
 from mmcv.transforms import CenterCrop, LoadImageFromFile, RandomFlip, Resize
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.registry import HOOKS, MODELS, TRANSFORMS, DefaultScope, Registry
+from mmengine.model import PretrainedInit
+from mmengine.registry import (
+    HOOKS,
+    MODELS,
+    TRANSFORMS,
+    WEIGHT_INITIALIZERS,
+    DefaultScope,
+    Registry,
+)
 from mmpretrain.datasets.transforms import PackInputs, RandomCrop, ResizeEdge
 from mmpretrain.models import MultiLabelLinearClsHead
 
-from mmrot.engine.hooks import LoadBackboneHook
+from mmrot.engine.hooks import LoadBackboneHook, ResultTableHook
 from mmrot.errors import UserError
 from mmrot.models import LayerProbes, RotationPred
 
@@ -193,29 +202,63 @@ def in_memory(cfg: Config) -> Config:
 
 
 def with_backbone(cfg: Config, checkpoint: str, trust: bool = False) -> Config:
-    """Return a config that starts from a pretrained backbone.
+    """Return a config that starts from a pretrained backbone, and from nothing else.
 
     Args:
-        cfg: Config with :class:`mmrot.LoadBackboneHook` as
-            ``default_hooks.load_backbone``, or in ``custom_hooks``.
+        cfg: Config of a model with a backbone. :class:`mmrot.LoadBackboneHook` is added
+            unless it has one. Weights that the config itself would load into the backbone
+            (``init_cfg``, ``pretrained``) are not loaded.
         checkpoint: Checkpoint file, or ``'random'``.
         trust: Whether to unpickle arbitrary objects in the file, which can run code.
 
     Raises:
-        UserError: If the config has no such hook.
+        UserError: If the model has no backbone, or the config sets ``load_from``.
     """
     cfg = copy.deepcopy(cfg)
-    hook = cfg.get('default_hooks', {}).get('load_backbone')
-    for custom in cfg.get('custom_hooks') or []:
-        if _is_a(cfg, HOOKS, custom, LoadBackboneHook):
-            hook = custom
-    if hook is None:
+    if 'backbone' not in cfg.model:
+        raise UserError(f'--backbone {checkpoint}: the config has no model.backbone.')
+    if cfg.get('load_from'):
         raise UserError(
-            f'--backbone {checkpoint}: the config has no default_hooks.load_backbone; use one of '
-            'configs/benchmarks.'
+            f'--backbone {checkpoint}: the config also loads {cfg.load_from}. Set load_from=None.'
         )
+    for module in (cfg.model, cfg.model.backbone):
+        module.pop('pretrained', None)
+        init = module.get('init_cfg')
+        if isinstance(init, dict) and _is_a(cfg, WEIGHT_INITIALIZERS, init, PretrainedInit):
+            del module['init_cfg']
+    own_hook = dict(type='mmrot.LoadBackboneHook')
+    hook = _ensure_hook(cfg, 'load_backbone', LoadBackboneHook, own_hook)
     hook.update(checkpoint=checkpoint, trust=trust)
     return cfg
+
+
+def with_result_table(cfg: Config) -> Config:
+    """Return a config that ends with a table of its results, see :class:`mmrot.ResultTableHook`.
+
+    Args:
+        cfg: Config of any evaluation. Its own hook is kept.
+    """
+    cfg = copy.deepcopy(cfg)
+    _ensure_hook(cfg, 'result_table', ResultTableHook, dict(type='mmrot.ResultTableHook'))
+    return cfg
+
+
+def _ensure_hook(cfg: Config, key: str, kind: type, default: dict[str, Any]) -> ConfigDict:
+    """Return a hook of a config, which is added to ``default_hooks`` if there is none.
+
+    A list of mmrot's hooks in ``custom_hooks`` replaces those in ``default_hooks``.
+    """
+    custom = cfg.get('custom_hooks') or []
+    for hook in custom:
+        if _is_a(cfg, HOOKS, hook, kind):
+            return hook
+    if any(_is_a(cfg, HOOKS, hook, LoadBackboneHook | ResultTableHook) for hook in custom):
+        cfg.custom_hooks = [*custom, default]
+        return cfg.custom_hooks[-1]
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    if hooks.get(key) is None:
+        hooks[key] = default
+    return hooks[key]
 
 
 def with_amp(cfg: Config) -> Config:
@@ -351,7 +394,9 @@ def _class(cfg: Config, registry: Registry, part: ConfigDict | None) -> Any:
         return found.get(part.type)
 
 
-def _is_a(cfg: Config, registry: Registry, part: ConfigDict | None, base: type) -> bool:
+def _is_a(
+    cfg: Config, registry: Registry, part: ConfigDict | None, base: type | UnionType
+) -> bool:
     kind = _class(cfg, registry, part)
     return isinstance(kind, type) and issubclass(kind, base)
 

@@ -18,6 +18,7 @@ from mmrot.apis import (
     with_labelled_folder,
     with_loader_defaults,
     with_options,
+    with_result_table,
 )
 from mmrot.config import find_config
 from mmrot.engine.runner import Runner
@@ -72,6 +73,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg = in_memory(cfg)
     if args.backbone is not None:
         cfg = with_backbone(cfg, args.backbone, args.trust)
+    if getattr(args, 'result_table', False):
+        cfg = with_result_table(cfg)
     cfg = with_loader_defaults(
         cfg, not args.no_pin_memory, not getattr(args, 'no_persistent_workers', False)
     )

@@ -120,6 +120,7 @@ def _build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[config_options(), train_options() if kind.trains else feature_options()],
         )
+        child.set_defaults(result_table=kind.trains)
         child.add_argument(
             'checkpoint',
             metavar='CHECKPOINT',

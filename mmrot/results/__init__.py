@@ -1,5 +1,6 @@
 """Published results, records of measured results, and tables of both."""
 
+from .constant_answers import constant_answers
 from .data_name import data_name
 from .environment import environment
 from .published import published_table, published_tables
@@ -9,6 +10,7 @@ from .table import ResultTable, format_mean, print_tables, result_tables, write_
 __all__ = [
     'Record',
     'ResultTable',
+    'constant_answers',
     'data_name',
     'environment',
     'format_mean',

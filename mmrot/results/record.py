@@ -23,6 +23,8 @@ class Record:
     values: dict[str, float]  # column → number, in the unit of the table
     data: str  # name of the test data
     images: int  # number of test images
+    chance: float | None = None  # accuracy of guessing, in percent
+    majority: float | None = None  # accuracy of always answering the most frequent class
     seed: int | None = None
     config: str | None = None
     config_sha256: str | None = None  # without seeds and paths

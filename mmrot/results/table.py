@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mmrot.errors import UserError
 
-from .published import published_table
+from .published import published_tables
 from .record import Record, write_records
 
 _EMPTY = '–'
@@ -18,14 +18,15 @@ _EMPTY = '–'
 _MAX_COLUMNS = 8
 
 
-def format_mean(values: Sequence[float]) -> str:
+def format_mean(values: Sequence[float], decimals: int = 2) -> str:
     """Format the mean and sample standard deviation of several runs.
 
     Args:
         values: One number per run.
+        decimals: Number of decimals.
 
     Returns:
-        The number with 2 decimals, for several runs their mean, standard
+        The number, for several runs their mean, standard
         deviation and count.
 
     Example:
@@ -33,14 +34,15 @@ def format_mean(values: Sequence[float]) -> str:
         '41.00 ± 1.41 (n=2)'
     """
     if len(values) == 1:
-        return f'{values[0]:.2f}'
-    return f'{mean(values):.2f} ± {stdev(values):.2f} (n={len(values)})'
+        return f'{values[0]:.{decimals}f}'
+    return f'{mean(values):.{decimals}f} ± {stdev(values):.{decimals}f} (n={len(values)})'
 
 
 class ResultTable:
     """A published table next to the numbers measured on one data set.
 
-    Rows and columns without a number are omitted. Runs that differ only in
+    A table that is not a published one has only measured numbers. Rows and columns
+    without a number are omitted. Runs that differ only in
     their seed are averaged.
 
     Args:
@@ -62,7 +64,9 @@ class ResultTable:
                 f'expected records of one table and one data set: {sorted(keys, key=str)}'
             )
         name, self._data, self._images = keys.pop()
-        self.source = published_table(name)
+        unpublished = dict(title=name, columns=[], rows={})
+        self.source = published_tables().get(name, unpublished)
+        self._first = records[0]
         self.measured: dict[tuple[str, str], list[float]] = {}
         runs: dict[tuple[str, str], list[Record]] = {}
         for record in records:
@@ -92,10 +96,16 @@ class ResultTable:
     def title(self) -> str:
         """Content and source of the table, and both datasets."""
         s = self.source
-        return (
-            f'{s["title"]} ({s["source"]}): {s["metric"]}. '
-            f'Published on {s["data"]}, measured on {self._data} ({self._images} images).'
-        )
+        measured = f'easured on {self._data} ({self._images} images).'
+        if self._first.chance is not None:
+            measured += (
+                f' Chance: {self._first.chance:.2f} %, always the most frequent class: '
+                f'{self._first.majority:.2f} %.'
+            )
+        if 'source' not in s:
+            return f'{s["title"]}: m{measured}'
+        published = f'{s["title"]} ({s["source"]}): {s["metric"]}. Published on {s["data"]}'
+        return f'{published}, m{measured}'
 
     def layout(self) -> tuple[list[str], list[list[str]]]:
         """Lay out the cells.
@@ -127,7 +137,9 @@ class ResultTable:
         if kind == 'published' and published is not None:
             return f'{published:.{self._decimals}f}'
         if kind == 'measured' and values:
-            return format_mean(values)
+            # metrics of mmdet are fractions
+            fractions = 'source' not in self.source and max(map(abs, values)) <= 1
+            return format_mean(values, 4 if fractions else 2)
         if kind == 'difference' and values and published is not None:
             return f'{mean(values) - published:+.2f}'
         return _EMPTY

@@ -16,6 +16,7 @@ from mmrot.apis import (
     with_labelled_folder,
     with_loader_defaults,
     with_options,
+    with_result_table,
     with_tta,
 )
 from mmrot.errors import UserError
@@ -162,14 +163,59 @@ def test_with_backbone_sets_the_hook_of_a_shipped_config():
 def test_with_backbone_finds_the_hook_in_both_places(place):
     hook = dict(type='mmrot.LoadBackboneHook', checkpoint=None, rescale=64)
     hooks = dict(load_backbone=hook) if place == 'default_hooks' else [dict(type='EMAHook'), hook]
-    cfg = with_backbone(Config({'default_hooks': {}, place: hooks}), 'a.pth')
+    model = dict(backbone=dict(type='ResNet'))
+    cfg = with_backbone(Config({'default_hooks': {}, 'model': model, place: hooks}), 'a.pth')
     found = cfg[place]['load_backbone' if place == 'default_hooks' else 1]
     assert found == {**hook, 'checkpoint': 'a.pth', 'trust': False}
 
 
-def test_with_backbone_refuses_a_config_without_the_hook():
-    with pytest.raises(UserError, match='--backbone x: the config has no default_hooks'):
-        with_backbone(shipped('rotnet/nin4_digits.py'), 'x')
+def test_evaluation_of_another_config_adds_the_hooks_and_drops_its_weights():
+    pretrained = dict(type='Pretrained', checkpoint='torchvision://resnet50')
+    cfg = Config(
+        dict(
+            default_scope='mmdet',
+            model=dict(
+                backbone=dict(type='ResNet', init_cfg=pretrained), pretrained='torchvision://r'
+            ),
+            custom_hooks=[dict(type='EMAHook')],
+        )
+    )
+    changed = with_result_table(with_backbone(cfg, 'random'))
+    assert changed.default_hooks.load_backbone == dict(
+        type='mmrot.LoadBackboneHook', checkpoint='random', trust=False
+    )
+    assert changed.default_hooks.result_table == dict(type='mmrot.ResultTableHook')
+    assert changed.model == dict(backbone=dict(type='ResNet'))
+    assert len(changed.custom_hooks) == 1
+
+
+def test_own_hook_in_custom_hooks_gets_its_table_beside_it():
+    """The runner ignores mmrot's hooks in default_hooks if custom_hooks has one of them."""
+    cfg = Config(
+        dict(
+            model=dict(backbone=dict(type='ResNet')),
+            custom_hooks=[dict(type='mmrot.LoadBackboneHook')],
+        )
+    )
+    changed = with_result_table(with_backbone(cfg, 'a.pth'))
+    assert [hook.type for hook in changed.custom_hooks] == [
+        'mmrot.LoadBackboneHook',
+        'mmrot.ResultTableHook',
+    ]
+    assert changed.custom_hooks[0].checkpoint == 'a.pth'
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(load_from='coco.pth'), 'the config also loads coco.pth'),
+        (dict(model=dict(type='GAN')), 'the config has no model.backbone'),
+    ],
+)
+def test_with_backbone_refuses_another_origin_and_another_model(change, message):
+    cfg = Config({'model': dict(backbone=dict(type='ResNet')), **change})
+    with pytest.raises(UserError, match=message):
+        with_backbone(cfg, 'x')
 
 
 def test_in_memory_wraps_data_and_batches_the_random_steps():

@@ -54,6 +54,21 @@ def test_table_has_published_and_measured_columns():
     assert headers[1:3] == ['conv4\npublished', 'conv5\npublished']
 
 
+def test_table_of_an_unpublished_network_has_only_its_own_columns():
+    own = record(table='mobilenet.py', chance=5.0, majority=6.5)
+    table = ResultTable(
+        [own, record(table='mobilenet.py', row='random', values={'conv4': 0.17491})]
+    )
+    assert cells(table) == {
+        'RotNet': {'conv4, measured': '40.00', 'conv5, measured': '30.50'},
+        'random': {'conv4, measured': '0.1749', 'conv5, measured': '–'},
+    }
+    assert table.title == (
+        'mobilenet.py: measured on caltech20 (369 images). Chance: 5.00 %, always the most '
+        'frequent class: 6.50 %.'
+    )
+
+
 def test_table_averages_seeds_of_a_row():
     records = [
         record(values={'conv4': 40.0}),

@@ -7,18 +7,22 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
 from torch.utils.data import Dataset
 
 from mmrot.engine.distributed import unwrap
 from mmrot.engine.preflight import NUM_PER_CLASS, check_last_batch, check_tables, check_unused
 from mmrot.errors import UserError
+from mmrot.models import LayerProbes
 from mmrot.registry import HOOKS
 from mmrot.results import (
     Record,
+    constant_answers,
     data_name,
     environment,
     print_tables,
     published_table,
+    published_tables,
     read_records,
     write_results,
 )
@@ -52,11 +56,15 @@ class ResultTableHook(Hook):
               the prefix of the metrics that are named after the columns; and
               ``scale``, a factor for both, such as 100 for percent.
 
+            By default, the run has a table of its own, named after the config,
+            with all metrics. So has a model with probes, other than those of the
+            published table, if the entry has no ``columns``.
+
     Raises:
         UserError: If there is no such table or column.
     """
 
-    def __init__(self, tables: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, tables: Sequence[dict[str, Any]] = ()) -> None:
         for entry in tables:
             columns = published_table(entry['table'])['columns']
             named = {*entry.get('columns', ()), *entry.get('metrics', ())}
@@ -92,8 +100,6 @@ class ResultTableHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Write the results and print the tables."""
-        if not self.tables:
-            return
         if self.metrics is None:  # a finished run was resumed, or its last validation interrupted
             if Path(runner.work_dir, 'results.json').exists():
                 if is_main_process():
@@ -143,6 +149,7 @@ class ResultTableHook(Hook):
     ) -> list[Record]:
         origin = _origin(runner) or {}
         row = _ROW_KEYS.get(origin.get('file') or '', 'row')
+        config = Path(runner.cfg.filename or '').name
         return [
             Record(
                 table=entry['table'],
@@ -152,16 +159,36 @@ class ResultTableHook(Hook):
                 images=len(dataset),
                 checkpoint=origin.get('file'),
                 checkpoint_sha256=origin.get('sha256'),
-                config=Path(runner.cfg.filename or '').name,
+                config=config,
                 seed=runner.seed,
+                **constant_answers(dataset),
                 **environment(),
                 **training,
             )
+            for entry in self._fitting_tables(unwrap(runner.model))
+            or [dict(table=config or runner.model_name)]
+        ]
+
+    def _fitting_tables(self, model: nn.Module) -> list[dict[str, Any]]:
+        """Return the tables without those whose columns are the probes of another network."""
+        head = getattr(model, 'head', None)
+        if not isinstance(head, LayerProbes):
+            return [*self.tables]
+        probes = set(head.probes)
+        return [
+            entry
             for entry in self.tables
+            if 'columns' in entry or probes <= set(published_table(entry['table'])['columns'])
         ]
 
     def _values(self, entry: dict[str, Any], metrics: dict[str, float]) -> dict[str, float]:
         """Select the metrics that fill the columns of a table."""
+        if entry['table'] not in published_tables():  # the run's own
+            return {
+                name: float(value)
+                for name, value in metrics.items()
+                if isinstance(value, int | float) and name != 'best/top1'
+            }
         if 'metrics' in entry or 'classes' in entry:
             names = dict(entry.get('metrics', {}))
             if (prefix := entry.get('classes')) is not None:

@@ -3,6 +3,7 @@ import torch
 from helpers import ROOT
 
 import mmrot
+from mmrot.cli import main
 from mmrot.engine.hooks import ResultTableHook
 from mmrot.models import NIN
 from mmrot.results import read_records
@@ -97,6 +98,50 @@ def test_run_writes_and_prints_its_results(labelled_folder, tmp_path, run_tool, 
     arguments[4] = tmp_path / 'other.pth'
     with pytest.raises(SystemExit, match=r'other\.pth: the training in .* started from random'):
         run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
+
+
+OWN_NETWORK = """
+_base_ = 'mmrot::benchmarks/classification/alexnet_linear_in1k.py'
+model = dict(
+    backbone=dict(_delete_=True, type='mmrot.NIN', num_blocks=3, width=12, out_indices=(0, 1)),
+    head=dict(
+        probes=dict(
+            _delete_=True,
+            first=dict(type='mmrot.LinearProbe', in_channels=6, pool_size=2),
+            second=dict(type='mmrot.LinearProbe', in_channels=12, pool_size=2),
+        )
+    ),
+)
+train_dataloader = dict(batch_size=6, num_workers=0)
+val_dataloader = test_dataloader = dict(batch_size=6, num_workers=0)
+train_cfg = dict(max_epochs=1)
+"""
+
+
+def test_own_network_ends_with_its_own_table(labelled_folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / 'own_probe.py').write_text(OWN_NETWORK)
+    monkeypatch.setattr('sys.argv', ['mmrot'])
+    monkeypatch.chdir(tmp_path)
+    main(
+        [
+            'eval',
+            'linear',
+            'random',
+            '1',
+            'own_probe.py',
+            '--labelled-folder',
+            labelled_folder.as_posix(),
+        ]
+    )
+    (record,) = read_records(tmp_path / 'work_dirs/own_probe/random')
+    assert (record.table, record.row) == ('own_probe.py', 'random')
+    assert list(record.values) == ['first/top1', 'first/top5', 'second/top1', 'second/top5']
+    printed = ' '.join(capsys.readouterr().out.split())
+    assert (
+        'own_probe.py: measured on three classes (6 images). Chance: 33.33 %, always the most '
+        'frequent class: 33.33 %.' in printed
+    )
+    assert 'conv1' not in printed[printed.index('own_probe.py: measured') :]
 
 
 def test_run_that_fails_a_check_writes_nothing(labelled_folder, tmp_path, run_tool):
