@@ -32,7 +32,7 @@ setup(
     # The mm packages are in requirements.txt only: naming one family here would
     # install it over another one that has the same import names.
     install_requires=[
-        'torch',
+        'torch>=2.6',
         'torchvision',
         'scikit-learn>=1.3',
         'joblib>=1.4',

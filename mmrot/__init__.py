@@ -9,8 +9,10 @@ from .version import __version__
 with suppress(ModuleNotFoundError):  # `mmrot doctor` reports what is missing
     from mmengine.config import utils as _config_utils
 
-    # mmengine resolves 'package::config' bases for the packages in this map only.
-    _config_utils.MODULE2PACKAGE.setdefault('mmrot', 'mmrot')
+    # mmengine resolves 'package::config' bases for the packages in this map only. OpenMMLab's
+    # mmengine would look for an editable mmrot beside its metadata; for a value that is not a
+    # distribution, it searches the import path.
+    _config_utils.MODULE2PACKAGE.setdefault('mmrot', 'mmrot.version')
     # The default value, 'mmsegmentation', is a distribution that the onedl fork does
     # not provide; the module name works with either distribution.
     _config_utils.MODULE2PACKAGE['mmseg'] = 'mmseg'

@@ -1,4 +1,5 @@
 import os
+import pickle
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from mmrot.errors import UserError, first_few
 from mmrot.models import RotationPred, TenCropClassifier
+from mmrot.weights.checkpoint import safe_checkpoint_loading
 
 from .distributed import init_gloo, unwrap
 
@@ -97,7 +99,13 @@ class Runner(MMEngineRunner):
         ours = isinstance(unwrap(self.model), RotationPred | TenCropClassifier)
         strict = strict or ours or self._resume or self._testing
         try:
-            checkpoint = super().load_checkpoint(filename, map_location, strict, revise_keys)
+            try:
+                checkpoint = super().load_checkpoint(filename, map_location, strict, revise_keys)
+            except pickle.UnpicklingError:  # OpenMMLab's mmengine cannot load its log buffers
+                with safe_checkpoint_loading():
+                    checkpoint = super().load_checkpoint(
+                        filename, map_location, strict, revise_keys
+                    )
         except RuntimeError as error:  # of load_state_dict
             raise UserError(f'checkpoint {filename} does not match the model: {error}') from error
         missing = [key for key in ('meta', 'message_hub') if key not in checkpoint]
