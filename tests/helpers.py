@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
@@ -31,6 +32,12 @@ def forget_jobs() -> None:
     visualizers = [Visualizer, *Visualizer.__subclasses__()]  # those of the hosts too
     for manager in (DefaultScope, MessageHub, MMLogger, *visualizers):
         manager._instance_dict.clear()
+
+
+def skip_without_host(config: str) -> None:
+    """Skip the test of a config whose host, mmdet or mmseg, is not installed."""
+    hosts = {'detection': 'mmdet', 'segmentation': 'mmseg'}
+    pytest.importorskip(hosts.get(Path(config).parent.name, 'mmpretrain'))
 
 
 def free_port() -> int:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import skip_without_host
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import MODELS, DefaultScope
@@ -118,6 +119,7 @@ def received(cfg: Config, split: str, rgb: np.ndarray, folder: Path) -> Tensor:
 @pytest.mark.parametrize('split', ['train', 'test'])
 @pytest.mark.parametrize('name', mmrot.list_configs())
 def test_backbone_receives_normalised_rgb(name, split, tmp_path):
+    skip_without_host(name)
     cfg = Config.fromfile(mmrot.config_path(name))
     mean, std = next((v for k, v in STATISTICS.items() if k in name), IMAGENET)
     mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))

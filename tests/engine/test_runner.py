@@ -9,10 +9,12 @@ import mmrot
 from mmrot.engine import Runner
 from mmrot.errors import UserError
 from mmrot.models import RotationPred
+from mmrot.registry import MODELS
 
 DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
 
 
+@MODELS.register_module(force=True)
 class OwnRotationPred(RotationPred):
     """A user's subclass."""
 
@@ -76,7 +78,7 @@ def test_config_is_written_by_training_only(checkpoint, tmp_path):
 @pytest.mark.parametrize('model', [RotationPred, OwnRotationPred])
 def test_checkpoint_that_does_not_fit_raises(model, checkpoint, tmp_path):
     cfg = tiny_config(tmp_path, load_from=str(checkpoint), **{'model.backbone.num_blocks': 5})
-    cfg.model.type = model
+    cfg.model.type = f'mmrot.{model.__name__}'
     with pytest.raises(UserError, match=r'(?s)epoch_1\.pth does not match the model.*block5'):
         Runner.from_cfg(cfg).train()
     assert not (tmp_path / 'nin4_digits.py').exists()

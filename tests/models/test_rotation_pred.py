@@ -80,7 +80,7 @@ def test_channels_last_reaches_weights_and_features():
     plain = build().eval()
     plain.load_state_dict(model.state_dict())
     expected = plain(plain.data_preprocessor(dict(inputs=data['inputs'][::4]))['inputs'])[0]
-    torch.testing.assert_close(feature, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(feature, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_rotation_pred_learns_a_brightness_gradient():
