@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from helpers import ROOT
 
 SCRIPT = ROOT / 'tools/setup_env.py'
@@ -75,6 +76,21 @@ def test_setup_env_failing_compile_prints_its_last_lines(env, set_up, capsys):
         set_up('full', path)
     assert 'error: no g++' in capsys.readouterr().err
     assert not list(path.glob('.mmrot-*'))
+
+
+def test_setup_env_upstream_links_all_but_the_forks(env, set_up):
+    path = env()
+    site = path / 'lib/python3.11/site-packages'
+    site.mkdir(parents=True)
+    (site / 'removed').symlink_to(path / 'nowhere')
+    first = set_up('upstream', path)[0]
+    assert first.endswith(f'--no-deps -r {ROOT / "requirements-upstream.txt"}')
+    names = {link.name for link in site.iterdir()}
+    assert {'torch', 'numpy', 'pytest'} < names
+    assert not names & {'mmengine', 'mmcv', 'mmdet', 'mmrot', 'pip', 'setuptools', 'removed'}
+    assert not [name for name in names if name.startswith('onedl')]
+    assert (site / 'torch/__init__.py').samefile(torch.__file__)
+    assert set_up('upstream', path) == []
 
 
 def test_setup_env_rejects_an_unsupported_python(set_up, monkeypatch, tmp_path):

@@ -2,8 +2,9 @@
 """Set up the virtual environment in which ``make demo`` and ``make test`` run.
 
 Level ``core`` is enough for pretraining and classification; ``full`` adds mmdet, mmseg, the
-development tools and mmcv's compiled ops, for which it needs a C++ compiler. Running it again
-changes nothing unless the requirements have changed.
+development tools and mmcv's compiled ops, for which it needs a C++ compiler. ``upstream`` installs
+OpenMMLab's own packages and links everything else, such as torch, from the environment whose
+Python runs the script. Running it again changes nothing unless the requirements have changed.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import time
 import venv
 from collections import deque
+from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,8 +32,8 @@ def requirements(file: str, prefix: str = '') -> list[str]:
 
 def fingerprint() -> str:
     """Return a hash of all that determines the content of the environment."""
-    files = ('requirements.txt', 'requirements-full.txt', 'setup.py', 'tools/setup_env.py')
-    contents = [(ROOT / file).read_bytes() for file in files]
+    files = [*sorted(ROOT.glob('requirements*.txt')), ROOT / 'setup.py', Path(__file__)]
+    contents = [file.read_bytes() for file in files]
     return hashlib.sha256(b''.join([str(ROOT).encode(), *contents])).hexdigest()
 
 
@@ -47,12 +49,16 @@ def pip(python: str, *args: str) -> None:
 
 
 def create(path: Path) -> None:
-    """Create a virtual environment, in which a torch of this interpreter can be imported."""
+    """Create a virtual environment."""
     if not (3, 10) <= sys.version_info[:2] <= (3, 12):
         version = '.'.join(map(str, sys.version_info[:2]))
         sys.exit(f'{sys.executable} is Python {version}. Set PYTHON to a Python 3.10 to 3.12.')
     print(f'Creating {path} with {sys.executable}', flush=True)
     venv.create(path, with_pip=True)
+
+
+def lend_torch(path: Path) -> None:
+    """Make a torch of this interpreter visible in the environment."""
     code = 'import torch, torchvision; print(torch.__file__)'
     torch = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     if torch.returncode == 0:
@@ -80,8 +86,33 @@ def install_core(python: str) -> None:
         print('Installing the headless OpenCV', flush=True)
         headless = requirements('requirements-full.txt', 'opencv-python-headless')
         pip(python, '--force-reinstall', '--no-deps', *headless)
+    install_mmrot(python)
+
+
+def install_mmrot(python: str) -> None:
+    """Install mmrot (editable)."""
     pip(python, *requirements('requirements-full.txt', 'setuptools'), 'wheel')
     pip(python, '--no-deps', '--no-build-isolation', '-e', str(ROOT))
+
+
+def install_upstream(python: str) -> None:
+    """Link the packages of this interpreter except for mmengine and the like, install OpenMMLab's.
+
+    Their dependencies are those of the forks. pip does not see to them, so it replaces no link.
+    """
+    (site,) = Path(python).parents[1].glob('lib/python3*/site-packages')
+    for link in site.iterdir():
+        if link.is_symlink():
+            link.unlink()
+    for dist in distributions():
+        if not dist.name.startswith(('mm', 'onedl', 'pip', 'setuptools')):
+            for name in {file.parts[0] for file in dist.files or ()} - {'..', '__pycache__'}:
+                if not (site / name).exists():
+                    (site / name).symlink_to(str(dist.locate_file(name)))
+    print('Installing requirements-upstream.txt', flush=True)
+    pip(python, '--no-deps', '-r', str(ROOT / 'requirements-upstream.txt'))
+    pip(python, *requirements('requirements-full.txt', 'pytest'))
+    install_mmrot(python)
 
 
 def install_full(python: str) -> None:
@@ -116,7 +147,7 @@ def compile_ops(python: str, *args: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('level', choices=['core', 'full'])
+    parser.add_argument('level', choices=['core', 'full', 'upstream'])
     parser.add_argument('--venv', type=Path, default=ROOT / '.venv', help='default: .venv')
     args = parser.parse_args()
     path = args.venv.absolute()
@@ -129,7 +160,12 @@ def main() -> None:
     try:
         if not (path / 'bin/pip').exists():
             create(path)
-        install_core(python)
+            if args.level != 'upstream':
+                lend_torch(path)
+        if args.level == 'upstream':
+            install_upstream(python)
+        else:
+            install_core(python)
         if args.level == 'full':
             install_full(python)
     except subprocess.CalledProcessError as error:
