@@ -1,10 +1,15 @@
 """mmrot: self-supervised learning by rotation prediction for OpenMMLab."""
 
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .config import config_path, list_configs
+from .packages import shared_folders_message
 from .version import __version__
+
+if _message := shared_folders_message():
+    warnings.warn(_message, stacklevel=2)
 
 with suppress(ModuleNotFoundError):  # `mmrot doctor` reports what is missing
     from mmengine.config import utils as _config_utils

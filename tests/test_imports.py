@@ -15,7 +15,7 @@ LAYERS = (
     {'weights'},
     {'evaluation', 'models', 'datasets'},
     {'rotation', 'registry', 'config'},
-    {'errors', 'version'},
+    {'errors', 'packages', 'version'},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

@@ -10,11 +10,11 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import mmrot
+from mmrot.packages import OPENMMLAB, installed_families, shared_folders_message
 
 # Module: (whether the core needs it, what it is for, how to install it).
-_OPS = (
+_BUILD = (
     'MMCV_WITH_OPS=1 pip install --no-cache-dir --no-build-isolation --no-deps --force-reinstall '
-    'onedl-mmcv (needs a C++ compiler)'
 )
 _MODULES = {
     'torch': (True, 'everything', 'pip install torch'),
@@ -24,9 +24,24 @@ _MODULES = {
     'mmcv': (True, 'everything', 'pip install onedl-mmcv'),
     'mmpretrain': (True, 'pretraining, classification', 'pip install onedl-mmpretrain'),
     'mmrot.models': (True, 'everything', 'pip install --force-reinstall mmrot'),
-    'mmcv._ext': (False, 'detection, segmentation', _OPS),
+    'mmcv._ext': (
+        False,
+        'detection, segmentation',
+        f'{_BUILD}onedl-mmcv (needs a C++ compiler)',
+    ),
     'mmdet': (False, 'detection', 'pip install onedl-mmdetection'),
     'mmseg': (False, 'segmentation', 'pip install onedl-mmsegmentation'),
+}
+# How to install a module in an environment of OpenMMLab's own packages.
+_UPSTREAM = {
+    'mmengine': 'pip install mmengine==0.10.7',
+    'mmcv': 'pip install mmcv-lite==2.1.0',
+    'mmpretrain': 'pip install mmpretrain==1.2.0',
+    'mmcv._ext': (
+        f"pip uninstall mmcv-lite; {_BUILD}mmcv==2.1.0 (needs a C++ compiler and 'setuptools<82')"
+    ),
+    'mmdet': 'pip install mmdet==3.3.0',
+    'mmseg': 'pip install mmsegmentation==1.2.2 ftfy',
 }
 
 
@@ -60,11 +75,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run ``mmrot doctor``; exits with status 1 if the core does not work."""
     argparse.ArgumentParser(prog='mmrot doctor', description=__doc__).parse_args(argv)
     print(f'mmrot {mmrot.__version__} in {Path(mmrot.__file__).parent}')
+    families = installed_families()
     print(f'Python {platform.python_version()} in {sys.prefix}, {platform.platform()}')
+    print(f'{"family":13} {" and ".join(families) or "none is installed"}')
+    if len(families) > 1:
+        names = '; '.join(', '.join(names) for names in families.values())
+        print(f'{"":13} → do not mix them in one environment: {names}')
+    if message := shared_folders_message():
+        print(f'{"":13} → {message}')
     distributions = packages_distributions()
     errors = {name: check(name) for name in _MODULES}
     for name, (_, purpose, remedy) in _MODULES.items():
         if errors[name]:
+            if list(families) == [OPENMMLAB]:
+                remedy = _UPSTREAM.get(name, remedy)
             print(f'{name:13} does not import (needed for {purpose}): {errors[name]}')
             print(f'{"":13} → {remedy}')
         else:

@@ -2,23 +2,13 @@ import os
 import platform
 import shlex
 import sys
-from contextlib import suppress
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 from mmengine.dist import get_world_size
 
-_PACKAGES = (
-    'mmrot',
-    'torch',
-    'onedl-mmengine',
-    'onedl-mmcv',
-    'onedl-mmpretrain',
-    'onedl-mmdetection',
-    'onedl-mmsegmentation',
-)
+from mmrot.packages import installed, names_of_all
 
 
 def environment() -> dict[str, Any]:
@@ -27,15 +17,12 @@ def environment() -> dict[str, Any]:
     Returns:
         ``processes``, ``device``, ``machine``, ``versions``, ``date`` and ``command``.
     """
-    versions = {}
-    for name in _PACKAGES:
-        with suppress(PackageNotFoundError):  # mmdet and mmseg are optional
-            versions[name] = version(name)
+    packages = installed(['mmrot', 'torch', *names_of_all()])
     return dict(
         processes=get_world_size(),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
         machine=f'{platform.system()} {platform.machine()}, {os.cpu_count()} cores',
-        versions=versions,
+        versions={dist.name: dist.version for dist in packages},
         date=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
         command=shlex.join(sys.argv),
     )

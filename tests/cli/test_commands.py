@@ -7,6 +7,7 @@ import pytest
 
 import mmrot
 from mmrot.cli import COMMANDS, main
+from mmrot.packages import DISTRIBUTIONS, FORKS, OPENMMLAB, installed_families
 
 
 @pytest.fixture(autouse=True)
@@ -54,30 +55,48 @@ def test_doctor_reports_versions_and_devices(capsys):
         main(['doctor'])
     printed = capsys.readouterr().out
     assert printed.startswith(f'mmrot {mmrot.__version__} in ')
-    assert 'mmengine      onedl-mmengine ' in printed
+    (family,) = installed_families()
+    assert f'\nfamily        {family}\n' in printed
+    (mmengine,) = DISTRIBUTIONS[family]['mmengine']
+    assert f'\nmmengine      {mmengine} ' in printed
     assert '\ndevices ' in printed
     assert printed.endswith('The core works.\n')
 
 
 @pytest.mark.parametrize(
-    ('missing', 'status', 'remedy'),
+    ('family', 'missing', 'status', 'remedy'),
     [
-        ('mmdet', 'False', 'pip install onedl-mmdetection'),
-        ('mmcv._ext', 'False', 'MMCV_WITH_OPS=1 pip install'),
-        ('mmpretrain', 'True', 'pip install onedl-mmpretrain'),
+        (FORKS, 'mmdet', 'False', 'pip install onedl-mmdetection'),
+        (FORKS, 'mmcv._ext', 'False', 'MMCV_WITH_OPS=1 pip install'),
+        (FORKS, 'mmpretrain', 'True', 'pip install onedl-mmpretrain'),
+        (OPENMMLAB, 'mmpretrain', 'True', 'pip install mmpretrain==1.2.0'),
+        (OPENMMLAB, 'torch', 'True', 'pip install torch'),
     ],
 )
-def test_doctor_names_the_remedy(missing, status, remedy, monkeypatch, capsys):
+def test_doctor_names_the_remedy(family, missing, status, remedy, monkeypatch, capsys):
     def fail(name: str) -> None:
         if name == missing:
             raise ImportError(f'no {missing}')
 
     monkeypatch.setattr('mmrot.cli.doctor.import_module', fail)
+    monkeypatch.setattr('mmrot.cli.doctor.installed_families', lambda: {family: ['mmengine 0']})
     with pytest.raises(SystemExit, match=status):
         main(['doctor'])
     printed = capsys.readouterr().out
     assert f'ImportError: no {missing}' in printed
     assert f'→ {remedy}' in printed
+
+
+def test_doctor_advises_against_two_families(monkeypatch, capsys):
+    families = {OPENMMLAB: ['mmengine 0.10.7'], FORKS: ['onedl-mmcv 2.3.6']}
+    monkeypatch.setattr('mmrot.cli.doctor.installed_families', lambda: families)
+    monkeypatch.setattr('mmrot.cli.doctor.shared_folders_message', lambda: 'mmcv is shared')
+    with pytest.raises(SystemExit):
+        main(['doctor'])
+    printed = capsys.readouterr().out
+    assert f'family        {OPENMMLAB} and {FORKS}\n' in printed
+    assert 'in one environment: mmengine 0.10.7; onedl-mmcv 2.3.6\n' in printed
+    assert '→ mmcv is shared\n' in printed
 
 
 @pytest.mark.slow
