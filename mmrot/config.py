@@ -1,10 +1,16 @@
 """Find mmrot's configs, in a checkout or in an installed wheel."""
 
 import os
+import traceback
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmrot.errors import UserError
+from mmrot.errors import DISTRIBUTIONS, UserError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 _CONFIG_DIR = Path(__file__).resolve().parent / 'configs'
 
@@ -71,8 +77,49 @@ def find_config(name: str) -> str:
         return name
     if shipped in list_configs():
         return config_path(shipped)
-    close = get_close_matches(shipped, list_configs(), n=3)
+    stems = {Path(config).stem: config for config in list_configs()}
+    close = [stems[stem] for stem in get_close_matches(Path(shipped).stem, stems, n=3)]
+    close = close or get_close_matches(shipped, list_configs(), n=3)
     raise UserError(
         f'{name} is neither a file nor one of the configs in `mmrot list`.'
         + (f' Did you mean {" or ".join(close)}?' if close else '')
     )
+
+
+def read_config(name: str) -> 'Config':
+    """Read a config.
+
+    Args:
+        name: See :func:`find_config`.
+
+    Raises:
+        UserError: If there is no such config, or its code fails; the message names the line.
+    """
+    from mmengine.config import Config  # `mmrot list` needs no mmengine
+
+    file = find_config(name)
+    try:
+        return Config.fromfile(file)
+    except (UserError, OSError):
+        raise
+    except ImportError as error:  # of a base, by the name of its distribution or package
+        missing = [
+            package
+            for package, distribution in DISTRIBUTIONS.items()
+            if find_spec(package) is None and f'{package}::' in Path(file).read_text()
+        ]
+        if not missing:
+            raise
+        raise UserError(
+            f'{file} needs {missing[0]}: pip install {DISTRIBUTIONS[missing[0]]}'
+        ) from error
+    except SyntaxError as error:
+        raise UserError(f'{file}, line {error.lineno}: {error.msg}.') from error
+    except Exception as error:
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if Path(frame.filename).resolve() == Path(file).resolve()
+        ]
+        where = f'{file}, line {lines[-1]}' if lines else file
+        raise UserError(f'{where}: {type(error).__name__}: {error}') from error

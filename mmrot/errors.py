@@ -1,6 +1,15 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+# Packages of OpenMMLab and their maintained distributions.
+DISTRIBUTIONS = {
+    'mmengine': 'onedl-mmengine',
+    'mmcv': 'onedl-mmcv',
+    'mmpretrain': 'onedl-mmpretrain',
+    'mmdet': 'onedl-mmdetection',
+    'mmseg': 'onedl-mmsegmentation',
+}
+
 
 class UserError(ValueError):
     """An error in what the user passed in: an option, a config value, a file.

@@ -1,4 +1,5 @@
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
 import mmrot
-from mmrot.config import find_config
+from mmrot.config import find_config, read_config
 from mmrot.errors import UserError
 
 DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
@@ -144,3 +145,33 @@ def test_find_config_suggests_close_names():
         find_config('rotnet/nin4_digit.py')
     with pytest.raises(UserError, match=r'/none\.py is neither a file nor one of .*`\.$'):
         find_config('/none.py')
+
+
+@pytest.mark.parametrize(
+    ('code', 'message'),
+    [
+        ('model = dict(\n', "line 1: '(' was never closed"),
+        ('x = 1\nlr = rate / 2\n', "line 2: NameError: name 'rate' is not defined"),
+    ],
+)
+def test_error_in_a_config_names_its_line(code, message, tmp_path):
+    (tmp_path / 'own.py').write_text(code)
+    with pytest.raises(UserError, match=re.escape(f'own.py, {message}')):
+        read_config(str(tmp_path / 'own.py'))
+
+
+def test_missing_package_of_a_base_names_the_line_that_installs_it(tmp_path, monkeypatch):
+    def missing(*_: object) -> None:
+        raise ImportError('Package mmdet is not installed.')
+
+    (tmp_path / 'own.py').write_text("_base_ = 'mmdet::a/b.py'\n")
+    monkeypatch.setattr(Config, 'fromfile', missing)
+    monkeypatch.setattr('mmrot.config.find_spec', lambda _: None)
+    with pytest.raises(UserError, match=r'own\.py needs mmdet: pip install onedl-mmdetection'):
+        read_config(str(tmp_path / 'own.py'))
+
+
+@pytest.mark.parametrize('name', ['nin4_digit.py', 'rotnet/nin4_digit.py', 'nin4_digits'])
+def test_missing_config_suggests_the_closest(name):
+    with pytest.raises(UserError, match=r'Did you mean rotnet/nin4_digits\.py'):
+        find_config(name)

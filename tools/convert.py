@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """The command `mmrot convert`."""
 
-from mmrot.cli.convert import main
+from mmrot.cli import load_command
 
 if __name__ == '__main__':
-    main()
+    load_command('convert')()

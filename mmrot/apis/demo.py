@@ -61,6 +61,7 @@ def demo_config(work_dir: str, seed: int, cfg_options: Mapping | None = None) ->
     cfg.experiment_name = f'demo_seed{seed}'
     cfg.randomness.seed = seed
     cfg.custom_hooks = [dict(type='mmrot.ProgressLineHook')]
+    cfg.overwrite = True
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[name].dataset.hold_out = 3
     cfg.train_cfg.update(max_epochs=15, val_interval=5)

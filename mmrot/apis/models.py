@@ -9,7 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 import mmrot
-from mmrot.config import find_config
+from mmrot.config import read_config
 from mmrot.errors import UserError
 from mmrot.weights.checkpoint import load_checkpoint
 from mmrot.weights.checkpoint_config import checkpoint_config
@@ -71,7 +71,7 @@ def get_model(
     elif isinstance(config, Config):
         cfg = copy.deepcopy(config)
     else:
-        cfg = Config.fromfile(_model_configs().get(str(config)) or find_config(str(config)))
+        cfg = read_config(_model_configs().get(str(config)) or str(config))
     if cfg.get('model') is None:
         raise UserError(f'{config} has no model.')
     if cfg.get('data_preprocessor') is not None:

@@ -5,8 +5,11 @@ There is one module per command; only the one that runs is imported.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
+from io import StringIO
+from types import ModuleType
 
 from mmrot.version import __version__
 
@@ -25,6 +28,24 @@ COMMANDS = {
     'list': 'list the configs',
     'doctor': 'check the installation',
 }
+
+
+def quiet_import(module: str) -> ModuleType:
+    """Import a module without what it prints, such as "Could not import OneDL" of mmpretrain."""
+    with redirect_stdout(StringIO()):
+        return import_module(module)
+
+
+def load_command(name: str) -> Callable[..., None]:
+    """Import a command.
+
+    Args:
+        name: One of ``COMMANDS``.
+
+    Returns:
+        Its function ``main``, which takes the arguments, by default those of the process.
+    """
+    return quiet_import(f'mmrot.cli.{name.replace("-", "_")}').main
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -47,4 +68,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help=argparse.SUPPRESS)
     command = parser.parse_args(argv[:1]).command
     sys.argv = ['mmrot', *argv]  # recorded with the results
-    import_module(f'mmrot.cli.{command.replace("-", "_")}').main(argv[1:])
+    load_command(command)(argv[1:])

@@ -20,9 +20,11 @@ from mmrot.apis import (
     with_options,
     with_result_table,
 )
-from mmrot.config import find_config
+from mmrot.config import read_config
 from mmrot.engine.runner import Runner
 from mmrot.errors import UserError
+
+from . import quiet_import
 
 # Fields that mmengine reads: the Runner's arguments, and some from the config itself.
 RUNNER_FIELDS = (set(inspect.signature(MMEngineRunner.__init__).parameters) - {'self', 'cfg'}) | {
@@ -33,6 +35,7 @@ RUNNER_FIELDS = (set(inspect.signature(MMEngineRunner.__init__).parameters) - {'
     'efficient_conv_bn_eval',
     'find_unused_parameters',
     'model_wrapper_cfg',
+    'overwrite',
     'runner_type',
     'sync_bn',
 }
@@ -55,7 +58,10 @@ def load_config(args: argparse.Namespace) -> Config:
         UserError: If there is no such config, or an option does not apply to it.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(find_config(args.config))
+    cfg = read_config(args.config)
+    host = cfg.get('default_scope')
+    if host in ('mmpretrain', 'mmdet', 'mmseg'):
+        quiet_import(f'{host}.datasets')
     options = dict(args.cfg_options or {})
     check_fields(cfg, options)
     cfg.launcher = args.launcher
@@ -65,7 +71,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     if 'data_root' in options:
         cfg = with_data_root(cfg, options['data_root'])
-    if args.image_folder is not None:
+    if getattr(args, 'image_folder', None) is not None:
         cfg = with_image_folder(cfg, *args.image_folder)
     if args.labelled_folder is not None:
         cfg = with_labelled_folder(cfg, args.labelled_folder)
@@ -106,7 +112,7 @@ def check_fields(cfg: Config, options: dict) -> None:
     for key in options:
         field, _, rest = key.partition('.')
         if field not in known:
-            close = get_close_matches(field, known, n=3, cutoff=0.5)
+            close = get_close_matches(field, known, n=3, cutoff=0.75)
             raise UserError(
                 f"--cfg-options {key}: '{field}' "
                 + ('is only a variable of the config' if field in cfg else 'is not a field')

@@ -1,4 +1,6 @@
+import linecache
 import os
+import re
 import sys
 import textwrap
 import traceback
@@ -6,14 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmrot.engine.distributed import end_process, leave_process_group, uses_gloo
-from mmrot.errors import UserError
+from mmrot.errors import DISTRIBUTIONS, UserError
 
 
 @contextmanager
 def report_errors() -> Iterator[None]:
     """Print user errors on one line and exit with status 1.
 
-    User errors are :class:`UserError` and file-system errors; set
+    User errors are :class:`UserError`, file-system errors, a missing mm package, and a failed
+    assertion without text in the constructor of a class of the mm packages; set
     ``MMROT_TRACEBACK=1`` to see where they were raised. All other errors keep their
     traceback. A distributed job leaves its process group at the end. After an error,
     a process on gloo exits at once, as the others may be waiting for it in a
@@ -21,9 +24,15 @@ def report_errors() -> Iterator[None]:
     """
     try:
         yield
+    except KeyboardInterrupt:
+        print('mmrot: interrupted.', file=sys.stderr)
+        if uses_gloo():
+            end_process(130)
+        sys.exit(130)
     except Exception as error:
-        concise = isinstance(error, UserError | OSError) and not os.environ.get('MMROT_TRACEBACK')
-        text = f'mmrot: error: {textwrap.shorten(str(error), 600, placeholder=" ...")}'
+        found = _explain(error)
+        concise = found is not None and not os.environ.get('MMROT_TRACEBACK')
+        text = f'mmrot: error: {textwrap.shorten(found or "", 600, placeholder=" ...")}'
         if uses_gloo():
             print(text if concise else traceback.format_exc(), file=sys.stderr)
             end_process(1)
@@ -31,3 +40,23 @@ def report_errors() -> Iterator[None]:
             sys.exit(text)
         raise
     leave_process_group()
+
+
+def _explain(error: Exception) -> str | None:
+    """Return the message of an error of the user, None for a bug."""
+    if isinstance(error, UserError | OSError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name in DISTRIBUTIONS:
+        return f'{error.name} is not installed: pip install {DISTRIBUTIONS[error.name]}'
+    if isinstance(error, AssertionError) and not error.args:
+        *_, (frame, number) = traceback.walk_tb(error.__traceback__)
+        code = linecache.getline(frame.f_code.co_filename, number).strip()
+        package = frame.f_globals.get('__name__', '').partition('.')[0]
+        if frame.f_code.co_name == '__init__' and package in DISTRIBUTIONS:
+            names = dict.fromkeys(re.findall(r'[A-Za-z_]\w*', code))
+            values = [f'{n}={frame.f_locals[n]!r}' for n in names if n in frame.f_locals]
+            return (
+                f'cannot build {package}.{type(frame.f_locals["self"]).__name__}: `{code}` fails'
+                + f' for {", ".join(values)}' * bool(values)
+            )
+    return None

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrot.apis import evaluate_features
-from mmrot.config import config_path
+from mmrot.config import config_path, find_config
 from mmrot.errors import UserError
 
-from .config import find_config
 from .errors import report_errors
 from .extract import feature_options, load_feature_config
 from .launch import launch

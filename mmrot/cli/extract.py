@@ -18,7 +18,7 @@ from mmrot.errors import UserError
 from .config import load_config
 from .errors import report_errors
 from .launch import launch
-from .parser import config_options, gpus_option, positive
+from .parser import config_options, gpus_option, image_folder_option, positive
 
 
 def _pool(text: str) -> str | int:
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog='mmrot extract',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[config_options(), feature_options()],
+        parents=[config_options(), image_folder_option(), feature_options()],
     )
     parser.add_argument('config', help='config file, or a name from `mmrot list`')
     parser.add_argument('checkpoint', help="pretraining checkpoint, bare backbone, or 'random'")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
@@ -61,6 +62,8 @@ def _torchrun(arguments: list[str]) -> None:
         raise UserError(
             f'the process of rank {rank} exited with status {failure.exitcode}'
         ) from error
+    except (KeyboardInterrupt, SignalException):  # the processes have reported it
+        sys.exit(130)
     except RuntimeError as error:  # rendezvous failed: port in use, unknown host
         raise UserError(f'torchrun: {error}') from error
     finally:

@@ -51,11 +51,9 @@ def gpus_option() -> argparse.ArgumentParser:
     return parser
 
 
-def config_options() -> argparse.ArgumentParser:
-    """Return a parent parser with the options that change a config and start a job."""
+def image_folder_option() -> argparse.ArgumentParser:
+    """Return a parent parser with ``--image-folder``, for commands that need no labels."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
-    parser.add_argument('--amp', action='store_true', help='mixed precision; bfloat16 on a CPU')
     parser.add_argument(
         '--image-folder',
         nargs='+',
@@ -65,6 +63,14 @@ def config_options() -> argparse.ArgumentParser:
         'no labels are needed. Every 20th photo is held out for validation, unless a second DIR '
         'is given for it',
     )
+    return parser
+
+
+def config_options() -> argparse.ArgumentParser:
+    """Return a parent parser with the options that change a config and start a job."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument('--amp', action='store_true', help='mixed precision; bfloat16 on a CPU')
     parser.add_argument(
         '--labelled-folder',
         metavar='DIR',
@@ -118,7 +124,9 @@ def job_parser(
         *parents: Parent parsers with further options.
     """
     parser = argparse.ArgumentParser(
-        prog=f'mmrot {command}', description=description, parents=[config_options(), *parents]
+        prog=f'mmrot {command}',
+        description=description,
+        parents=[config_options(), image_folder_option(), *parents],
     )
     parser.add_argument('config', help='config file, or a name from `mmrot list`')
     parser.add_argument(

@@ -1,9 +1,15 @@
 """Train a model of mmrot, mmpretrain, mmdet or mmseg from a config."""
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
 
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner, find_latest_checkpoint
+
 from mmrot.apis import with_amp
+from mmrot.engine.distributed import end_process, uses_gloo
 from mmrot.errors import UserError
 from mmrot.weights.checkpoint import safe_checkpoint_loading
 
@@ -22,6 +28,11 @@ def train_options() -> argparse.ArgumentParser:
         const='auto',
         metavar='FILE',
         help='resume from this checkpoint, or without a value from the latest one in the work dir',
+    )
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='train in a work dir that contains another run; files of the same name are replaced',
     )
     parser.add_argument('--no-validate', action='store_true', help='do not validate')
     parser.add_argument(
@@ -54,12 +65,37 @@ def train(args: argparse.Namespace) -> None:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.overwrite:
+        cfg.overwrite = True
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size.')
         cfg.auto_scale_lr.enable = True
     with safe_checkpoint_loading(args.trust):
-        build_runner(cfg).train()
+        runner = build_runner(cfg)
+        try:
+            runner.train()
+        except KeyboardInterrupt:
+            _report_interrupt(runner)
+
+
+def _report_interrupt(runner: Runner) -> None:
+    """Print how to resume, in three lines, and exit with the status of an interrupt."""
+    if is_main_process():
+        last = find_latest_checkpoint(runner.work_dir)
+        command = [arg for arg in sys.argv if arg not in ('--resume', '--overwrite')]
+        print(
+            f'mmrot: interrupted after {runner.iter} iterations.',
+            f'Last checkpoint: {last}.' if last else 'There is no checkpoint yet.',
+            f'To resume: {shlex.join([*command, "--resume"])}'
+            if last
+            else f'To start anew: {shlex.join(sys.argv)}',
+            sep='\n',
+            file=sys.stderr,
+        )
+    if uses_gloo():
+        end_process(130)
+    sys.exit(130)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

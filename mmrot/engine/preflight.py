@@ -26,8 +26,8 @@ def check_unused(work_dir: str | Path) -> None:
     for name in ('results.json', 'last_checkpoint'):
         if Path(work_dir, name).exists():
             raise UserError(
-                f'{Path(work_dir, name)} is from an earlier run. Use --resume or another '
-                '--work-dir.'
+                f'{Path(work_dir, name)} is from an earlier run. Use --resume, another '
+                '--work-dir, or --overwrite to replace it.'
             )
 
 

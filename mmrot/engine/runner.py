@@ -1,11 +1,17 @@
+import inspect
 import os
 import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import is_distributed
-from mmengine.logging import print_log
+from mmengine.dist import is_distributed, is_main_process
+from mmengine.logging import MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner as MMEngineRunner
@@ -17,9 +23,14 @@ from mmrot.models import RotationPred, TenCropClassifier
 from mmrot.weights.checkpoint import safe_checkpoint_loading
 
 from .distributed import init_gloo, unwrap
+from .held_log import HeldLog
+from .preflight import check_unused
 
 # Entries of default_hooks. Up to 0.1, configs listed these hooks in custom_hooks.
 _KEYED_HOOKS = ('load_backbone', 'result_table', 'check_classes', 'check_masks')
+# What mmengine takes from a dataloader's config besides DataLoader's arguments.
+_LOADER_FIELDS = {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch', '_scope_'}
+_STARTED = ('after_train_iter', 'after_val_iter', 'after_test_iter')
 
 
 class Runner(MMEngineRunner):
@@ -32,12 +43,63 @@ class Runner(MMEngineRunner):
     - A checkpoint to resume, to test, or to load into an mmrot model must match the model exactly.
       mmengine logs a warning and trains the missing parameters from scratch.
     - An empty dataset is an error that names its folder.
-    - The config is written to ``work_dir`` after the first training iteration, so that a job that
-      cannot start, or only tests, overwrites nothing.
+    - A work directory with checkpoints or results of another run is refused unless the config has
+      ``overwrite=True``.
+    - The log and the config are written after the first iteration, so that a job that cannot
+      start leaves nothing but its error, and one that only tests overwrites no config.
     """
 
     _testing = False
     _config_dumped = False
+    _held_log: HeldLog | None = None
+
+    def __init__(self, *args, work_dir: str, **kwargs) -> None:
+        self._new_work_dir = not Path(work_dir).exists()
+        with self._starting():
+            super().__init__(*args, work_dir=work_dir, **kwargs)
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Remove the log of a job that fails before its first iteration."""
+        try:
+            yield
+        except BaseException:
+            if self._held_log is not None and self._held_log.holding:
+                self._held_log.discard()
+                if is_main_process() and self._new_log_dir:
+                    self._remove_log_dir()
+            raise
+
+    def _remove_log_dir(self) -> None:
+        shutil.rmtree(self._log_dir, ignore_errors=True)
+        if self._new_work_dir:
+            with suppress(OSError):  # not empty
+                Path(self.work_dir).rmdir()
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """Build a logger that holds back its messages until the first iteration."""
+        logger = super().build_logger(*args, **kwargs)
+        self._held_log = HeldLog(logger)
+        return logger
+
+    def train(self) -> nn.Module:
+        """Train the model.
+
+        Raises:
+            UserError: If the work directory contains another run.
+        """
+        with self._starting():
+            if not self._resume and not self.cfg.get('overwrite'):
+                check_unused(self.work_dir)
+            model = super().train()
+        if self._held_log is not None:  # a finished run that was resumed has no iterations
+            self._held_log.release()
+        return model
+
+    def val(self) -> dict:
+        """Validate the model."""
+        with self._starting():
+            return super().val()
 
     def setup_env(self, env_cfg: dict) -> None:
         """Initialise gloo for a distributed CPU job, then set up as mmengine does."""
@@ -46,6 +108,8 @@ class Runner(MMEngineRunner):
             if not torch.cuda.is_available():
                 init_gloo(self.launcher)
         super().setup_env(env_cfg)
+        # jobs that start within one second share it
+        self._new_log_dir = not Path(self.work_dir, self.timestamp).exists()
 
     def register_hooks(
         self, default_hooks: dict | None = None, custom_hooks: list | None = None
@@ -119,7 +183,8 @@ class Runner(MMEngineRunner):
     def test(self) -> dict:
         """Test a checkpoint, which must match the model."""
         self._testing = True
-        return super().test()
+        with self._starting():
+            return super().test()
 
     def load_for_testing(self) -> None:
         """Load the checkpoint as strictly as :meth:`test` does, without testing it."""
@@ -127,7 +192,9 @@ class Runner(MMEngineRunner):
         self.load_or_resume()
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
-        """Call the hooks, and write the config after the first training iteration."""
+        """Call the hooks; write the log and the config after the first iteration."""
+        if fn_name in _STARTED and self._held_log is not None and self._held_log.holding:
+            self._held_log.release()
         super().call_hook(fn_name, **kwargs)
         if fn_name == 'after_train_iter' and not self._config_dumped:
             self._config_dumped = True
@@ -143,8 +210,16 @@ class Runner(MMEngineRunner):
         mmengine's infinite sampler would wait forever for an empty data set.
 
         Raises:
-            UserError: If the data set is empty; names its type, folder and annotation file.
+            UserError: If the data set is empty; names its type, folder and annotation file. If
+                the config has an unknown field.
         """
+        if isinstance(dataloader, dict) and (unknown := dataloader.keys() - _LOADER_FIELDS):
+            name = min(unknown)
+            close = get_close_matches(name, _LOADER_FIELDS, n=1)
+            raise UserError(
+                f"unknown dataloader field '{name}'."
+                + ''.join(f" Did you mean '{field}'?" for field in close)
+            )
         try:
             loader = MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
         except ValueError as error:  # of BaseDataset, which cannot serialise an empty list

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmrot.config import find_config
+from mmrot.config import read_config
 from mmrot.datasets import ImageFolder
 from mmrot.errors import UserError, prefix_errors
 from mmrot.models import NIN
@@ -314,7 +313,7 @@ def _backbone_config(
 ) -> dict[str, Any]:
     """Return the config of a backbone: the one passed, inferred, or in the checkpoint."""
     if config is not None:
-        return Config.fromfile(find_config(config)).model.backbone
+        return read_config(config).model.backbone
     try:
         return network_config(backbone)
     except UserError:

@@ -1,4 +1,5 @@
 import pytest
+from mmpretrain.models.backbones import ResNet
 
 from mmrot.cli.errors import report_errors
 from mmrot.errors import UserError
@@ -32,6 +33,35 @@ def test_error_of_the_user_is_one_line(error, line):
     with pytest.raises(SystemExit) as exit_info:
         fail(error)
     assert exit_info.value.code.startswith(line)
+
+
+def test_failed_assertion_of_a_config_names_class_line_and_values():
+    with pytest.raises(SystemExit) as exit_info, report_errors():
+        ResNet(18, out_indices=(5,))
+    assert exit_info.value.code == (
+        'mmrot: error: cannot build mmpretrain.ResNet: `assert max(out_indices) < num_stages` '
+        'fails for out_indices=(5,), num_stages=4'
+    )
+
+
+def test_failed_assertion_in_a_network_of_the_user_keeps_its_traceback():
+    class Own:
+        def __init__(self) -> None:
+            assert self is None
+
+    with pytest.raises(AssertionError), report_errors():
+        Own()
+
+
+def test_missing_package_names_the_line_that_installs_it():
+    with pytest.raises(SystemExit, match='mmdet is not installed: pip install onedl-mmdetection'):
+        fail(ModuleNotFoundError("No module named 'mmdet'", name='mmdet'))
+
+
+def test_interrupt_is_one_line(capsys):
+    with pytest.raises(SystemExit, match='130'), report_errors():
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == 'mmrot: interrupted.\n'
 
 
 def test_long_error_is_shortened():

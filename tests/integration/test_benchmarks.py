@@ -71,6 +71,7 @@ def test_help_shows_arguments_and_the_default_config(kind, capsys):
         main(['eval', kind, '--help'])
     printed = capsys.readouterr().out
     assert f'usage: mmrot eval {kind} CHECKPOINT [GPUS] [CONFIG]' in printed
+    assert '--image-folder' not in printed  # an evaluation needs labels
     assert Path(KINDS[kind].config).name in ''.join(printed.split())
 
 

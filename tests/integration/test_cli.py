@@ -1,5 +1,6 @@
 """Whole runs of the command line, good and bad."""
 
+import shutil
 from pathlib import Path
 
 import mmengine
@@ -112,7 +113,7 @@ def test_bad_input_is_one_line_and_overwrites_nothing(arguments, message, finish
     before = snapshot(finished)
     config, *rest = [text.format(bad=bad, finished=finished) for text in arguments]
     with pytest.raises(SystemExit) as exit_info:
-        run_tool('train', config, '--work-dir', finished, *rest)
+        run_tool('train', config, '--work-dir', finished, '--overwrite', *rest)
     text = exit_info.value.code
     assert text.startswith('mmrot: error: ')
     assert message.format(bad=bad, finished=finished) in text
@@ -133,9 +134,52 @@ def test_bad_input_is_one_line_and_overwrites_nothing(arguments, message, finish
 def test_error_of_a_class_keeps_its_traceback(option, error, finished, run_tool):
     before = snapshot(finished)
     with pytest.raises(error):
-        run_tool('train', DIGITS, '--work-dir', finished, *OPTIONS, option)
+        run_tool('train', DIGITS, '--work-dir', finished, '--overwrite', *OPTIONS, option)
     after = snapshot(finished)
     assert {path: after.get(path) for path in before} == before
+
+
+def test_used_work_dir_is_refused_or_overwritten(finished, tmp_path, run_tool):
+    shutil.copytree(finished, tmp_path / 'used')
+    arguments = ['train', DIGITS, '--work-dir', tmp_path / 'used']
+    before = snapshot(tmp_path / 'used')
+    folders = [*(tmp_path / 'used').iterdir()]
+    with pytest.raises(SystemExit, match=r'last_checkpoint is from an earlier run\. Use --resume'):
+        run_tool(*arguments, *OPTIONS)
+    assert snapshot(tmp_path / 'used') == before
+    assert [*(tmp_path / 'used').iterdir()] == folders  # not even a log
+    run_tool(*arguments, '--overwrite', *OPTIONS, 'randomness.seed=5')
+    assert snapshot(tmp_path / 'used') != before
+
+
+def test_job_that_cannot_start_prints_one_line_and_leaves_nothing(tmp_path, run_tool, capsys):
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match='in_channels=100'):
+        run_tool(
+            *('train', DIGITS, '--work-dir', tmp_path / 'new', *OPTIONS),
+            'model.head.in_channels=100',
+        )
+    printed = capsys.readouterr()
+    assert 'System environment' not in printed.out
+    assert 'Hooks will be executed' not in printed.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_training_says_how_to_resume(tmp_path, run_tool, capsys, monkeypatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    arguments = ['train', DIGITS, '--work-dir', tmp_path, *OPTIONS, 'train_cfg.max_epochs=2']
+    monkeypatch.setattr(
+        'mmengine.runner.loops.EpochBasedTrainLoop._decide_current_val_interval', interrupt
+    )
+    with pytest.raises(SystemExit, match='130'):
+        run_tool(*arguments)
+    first, last, resume = capsys.readouterr().err.splitlines()[-3:]
+    assert first.startswith('mmrot: interrupted after ')
+    assert last == f'Last checkpoint: {tmp_path}/epoch_1.pth.'
+    assert resume.startswith('To resume: ')
+    assert resume.endswith('--resume')
 
 
 def test_test_refuses_a_checkpoint_that_does_not_fit(finished, tmp_path, run_tool):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """The command `mmrot table`."""
 
-from mmrot.cli.table import main
+from mmrot.cli import load_command
 
 if __name__ == '__main__':
-    main()
+    load_command('table')()

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmrot.engine.distributed import unwrap
-from mmrot.engine.preflight import NUM_PER_CLASS, check_last_batch, check_tables, check_unused
+from mmrot.engine.preflight import NUM_PER_CLASS, check_last_batch, check_tables
 from mmrot.errors import UserError
 from mmrot.models import LayerProbes
 from mmrot.registry import HOOKS
@@ -78,7 +78,7 @@ class ResultTableHook(Hook):
         self.num_per_class: int | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the run can fill its tables and does not overwrite another run.
+        """Check that the run can fill its tables.
 
         Raises:
             UserError: If it cannot, see :mod:`mmrot.engine.preflight`.
@@ -89,8 +89,6 @@ class ResultTableHook(Hook):
             dataset = dataset.dataset
         self.num_per_class = dataset.get(NUM_PER_CLASS)
         model = unwrap(runner.model)
-        if runner.iter == 0:
-            check_unused(runner.work_dir)
         check_tables(self.tables, model, self.num_per_class)
         check_last_batch(runner.train_dataloader, model)
 
