@@ -30,6 +30,12 @@ def train_options() -> argparse.ArgumentParser:
         help='resume from this checkpoint, or without a value from the latest one in the work dir',
     )
     parser.add_argument(
+        '--load-from',
+        metavar='FILE',
+        help='start anew from the weights of this checkpoint, without the state of its optimizer, '
+        'its schedulers and its iteration',
+    )
+    parser.add_argument(
         '--overwrite',
         action='store_true',
         help='train in a work dir that contains another run; files of the same name are replaced',
@@ -62,6 +68,10 @@ def train(args: argparse.Namespace) -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         cfg = with_amp(cfg)
+    if args.load_from is not None:
+        if args.resume is not None or args.backbone is not None:
+            raise UserError('--load-from excludes --resume and --backbone.')
+        cfg.load_from = args.load_from
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume

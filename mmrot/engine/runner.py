@@ -2,6 +2,7 @@ import inspect
 import os
 import pickle
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
 from mmengine.logging import MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+from mmengine.optim import OptimWrapper
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
@@ -30,6 +32,8 @@ from .preflight import check_unused
 _KEYED_HOOKS = ('load_backbone', 'result_table', 'check_classes', 'check_masks')
 # What mmengine takes from a dataloader's config besides DataLoader's arguments.
 _LOADER_FIELDS = {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch', '_scope_'}
+# What changes in a scheduler during training.
+_SCHEDULER_STATE = {'last_step', 'base_values', 'verbose'}
 _STARTED = ('after_train_iter', 'after_val_iter', 'after_test_iter')
 
 
@@ -180,6 +184,23 @@ class Runner(MMEngineRunner):
             )
         return checkpoint
 
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Resume training, and warn of settings of the config that the checkpoint overrides."""
+        configured = _optimisation(self)
+        super().resume(filename, *args, **kwargs)
+        kept = _optimisation(self)
+        changed = [
+            f'{name} stays {kept[name]}, not {value} as in the config'
+            for name, value in configured.items()
+            if name in kept and kept[name] != value
+        ]
+        if changed:
+            self.logger.warning(
+                f'A resumed run keeps its optimizer and schedulers: {"; ".join(changed)}. To '
+                f"train with the config's values, start anew from the weights: --load-from "
+                f'{filename} and another --work-dir.'
+            )
+
     def test(self) -> dict:
         """Test a checkpoint, which must match the model."""
         self._testing = True
@@ -230,6 +251,29 @@ class Runner(MMEngineRunner):
         if not len(loader.dataset):
             raise UserError(f'{_describe(dataloader["dataset"])} has no images.')
         return loader
+
+
+def _optimisation(runner: Runner) -> dict[str, Any]:
+    """Return the settings of the optimizer and the schedulers by name."""
+    settings: dict[str, Any] = {}
+    if isinstance(runner.optim_wrapper, OptimWrapper):
+        for group in runner.optim_wrapper.param_groups:
+            for name, value in {**group, 'lr': group.get('initial_lr', group['lr'])}.items():
+                if name not in ('params', 'initial_lr'):
+                    settings.setdefault(name, []).append(value)
+        settings = {
+            name: values[0] if all(value == values[0] for value in values) else values
+            for name, values in settings.items()
+        }
+    if isinstance(runner.param_schedulers, list):
+        for index, scheduler in enumerate(runner.param_schedulers):
+            for name, value in scheduler.state_dict().items():
+                if not name.startswith('_') and name not in _SCHEDULER_STATE:
+                    key = f'{type(scheduler).__name__}.{name}'
+                    settings[f'{key} ({index})' if key in settings else key] = (
+                        sorted(value.elements()) if isinstance(value, Counter) else value
+                    )
+    return settings
 
 
 def _empty_dataset(cfg: dict[str, Any]) -> dict[str, Any] | None:

@@ -134,3 +134,24 @@ def test_more_processes_than_gpus_raise(monkeypatch, tmp_path):
         UserError, match=r'3 processes were started on this machine, which has only 2'
     ):
         Runner.from_cfg(tiny_config(tmp_path, launcher='pytorch'))
+
+
+def test_resume_warns_of_settings_that_the_checkpoint_overrides(checkpoint, tmp_path, caplog):
+    def resumed(**changes) -> str:
+        cfg = tiny_config(tmp_path, **changes, load_from=str(checkpoint), resume=True)
+        runner = Runner.from_cfg(cfg)
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+        warned: list[str] = []
+        runner.logger.warning = warned.append
+        runner.load_or_resume()
+        return ''.join(warned)
+
+    assert 'keeps' not in resumed()
+    cfg = tiny_config(tmp_path)
+    optimizer = dict(cfg.optim_wrapper.optimizer)
+    lr = optimizer['lr']
+    message = resumed(optim_wrapper=dict(optimizer={**optimizer, 'lr': 10 * lr}))
+    assert f'lr stays {lr}, not {10 * lr} as in the config' in message
+    assert f'--load-from {checkpoint} and another --work-dir' in message
