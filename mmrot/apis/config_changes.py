@@ -28,6 +28,7 @@ from mmengine.registry import (
 from mmpretrain.datasets.transforms import PackInputs, RandomCrop, ResizeEdge
 from mmpretrain.models import MultiLabelLinearClsHead
 
+from mmrot.datasets.image_folder import EXTENSIONS
 from mmrot.engine.hooks import LoadBackboneHook, ResultTableHook
 from mmrot.errors import UserError
 from mmrot.models import LayerProbes, RotationPred
@@ -145,6 +146,7 @@ def with_labelled_folder(cfg: Config, root: str) -> Config:
             type='mmpretrain.CustomDataset',
             data_root=root,
             data_prefix='train' if field == 'train_dataloader' else val,
+            extensions=EXTENSIONS,
             pipeline=holder.dataset.pipeline,
         )
     head = cfg.model.head

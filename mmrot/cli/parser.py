@@ -60,8 +60,8 @@ def image_folder_option() -> argparse.ArgumentParser:
         action=_OneOrTwo,
         metavar='DIR',
         help="use the photos in DIR, nested folders included, instead of the config's data set; "
-        'no labels are needed. Every 20th photo is held out for validation, unless a second DIR '
-        'is given for it',
+        'no labels are needed. Training holds out every 20th photo for validation, unless a '
+        'second DIR is given for it',
     )
     return parser
 

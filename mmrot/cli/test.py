@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--tta', action='store_true', help='use the test-time augmentation of the config'
     )
     args = parser.parse_args(argv)
+    if args.image_folder and len(args.image_folder) == 1:
+        args.image_folder *= 2  # test all photos, not only those held out from training
     if args.out_item and not args.out:
         parser.error('--out-item needs --out')
     endings = ('.json', '.yml', '.pkl') if args.out_item == 'metrics' else ('.pkl', '.pickle')

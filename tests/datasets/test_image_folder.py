@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from mmrot.datasets import ImageFolder
@@ -37,3 +39,20 @@ def test_image_folder_rejects_empty_split(tmp_path, photo_folder):
 def test_image_folder_rejects_unknown_split(photo_folder):
     with pytest.raises(ValueError, match="split='test' is not one of all, train, val"):
         ImageFolder(str(photo_folder), split='test')
+
+
+def test_image_folder_reads_webp_and_logs_what_it_read(photo_folder, tmp_path, capsys):
+    shutil.copytree(photo_folder, tmp_path / 'photos')
+    (tmp_path / 'photos/00.jpg').rename(tmp_path / 'photos/00.webp')
+    for name in ('a.heic', 'b.HEIC', '.hidden'):
+        (tmp_path / 'photos' / name).touch()
+    dataset = ImageFolder(str(tmp_path / 'photos'), split='train')
+    assert len(dataset) == 22
+    assert (
+        'photos: 22 photos for training, 2 held out; skipped: 3 files with endings .heic, .txt'
+        in capsys.readouterr().out
+    )
+    assert paths(ImageFolder(str(tmp_path / 'photos'), split='val'))[0].endswith('00.webp')
+    assert capsys.readouterr().out == ''
+    ImageFolder(str(photo_folder))
+    assert capsys.readouterr().out.endswith(': 24 photos; skipped: 1 files with endings .txt\n')

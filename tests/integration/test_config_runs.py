@@ -162,7 +162,9 @@ def test_probe_config_of_the_docs_trains(labelled_folder, tmp_path, run_tool):
         assert 'best/top1' in logged(tmp_path / name)[-1]
     (record,) = read_records(tmp_path / 'nin')
     assert (record.table, list(record.values)) == ('table2', ['accuracy'])
-    assert not (tmp_path / 'resnet/results.json').exists()
+    (record,) = read_records(tmp_path / 'resnet')
+    assert record.table == 'resnet.py'
+    assert {'stage3/top1', 'stage4/top1'} <= set(record.values)
 
 
 def test_hooks_listed_in_custom_hooks_replace_the_keyed_ones(labelled_folder, tmp_path, run_tool):

@@ -176,7 +176,8 @@ class ResultTableHook(Hook):
         return [
             entry
             for entry in self.tables
-            if 'columns' in entry or probes <= set(published_table(entry['table'])['columns'])
+            if {'columns', 'metrics', 'classes'} & entry.keys()
+            or probes <= set(published_table(entry['table'])['columns'])
         ]
 
     def _values(self, entry: dict[str, Any], metrics: dict[str, float]) -> dict[str, float]:

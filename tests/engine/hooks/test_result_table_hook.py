@@ -80,7 +80,8 @@ def test_run_writes_and_prints_its_results(labelled_folder, tmp_path, run_tool, 
         *TINY,
     )
     printed = capsys.readouterr().out.splitlines()
-    (row,) = (line for line in printed if f' {record.values["accuracy"]:.2f} ' in line)
+    value = f' {record.values["accuracy"]:.2f} '
+    (row,) = (line for line in printed if value in line and '│' in line)
     assert 'random init. + conv' in row  # the checkpoint says what it is
     assert (tmp_path / 'results.json').read_text() == before
 
