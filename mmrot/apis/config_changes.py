@@ -25,7 +25,7 @@ from mmengine.registry import (
     DefaultScope,
     Registry,
 )
-from mmpretrain.datasets.transforms import PackInputs, RandomCrop, ResizeEdge
+from mmpretrain.datasets.transforms import PackInputs, RandomCrop, RandomResizedCrop, ResizeEdge
 from mmpretrain.models import MultiLabelLinearClsHead
 
 from mmrot.datasets.image_folder import EXTENSIONS
@@ -35,6 +35,13 @@ from mmrot.models import LayerProbes, RotationPred
 
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Transforms without randomness: their result can be kept in memory.
+# Where a transform has its size, and whether it determines that of the image.
+_SIZES = {
+    RandomResizedCrop: ('scale', True),
+    RandomCrop: ('crop_size', True),
+    CenterCrop: ('crop_size', True),
+    ResizeEdge: ('scale', False),
+}
 _DETERMINISTIC = {LoadImageFromFile, Resize, ResizeEdge, CenterCrop, PackInputs}
 
 
@@ -105,6 +112,32 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
             split='all' if val is not None else 'train' if training else 'val',
             pipeline=dataset.pipeline,
         )
+    return cfg
+
+
+def with_image_size(cfg: Config, size: int) -> Config:
+    """Return a config whose pipelines crop images to another size.
+
+    Args:
+        cfg: Config whose pipelines crop to squares. Sizes of other resizing steps change by
+            the same factor, such as 256 pixels before a central crop of 224.
+        size: Side of the crops in pixels.
+
+    Raises:
+        UserError: If a pipeline has no such crop.
+    """
+    cfg = copy.deepcopy(cfg)
+    for field, holder in _innermost(cfg):
+        steps = [
+            (step, _SIZES[kind])
+            for step in holder.dataset.get('pipeline', ())
+            if (kind := _class(cfg, TRANSFORMS, step)) in _SIZES
+        ]
+        crops = [step[key] for step, (key, crops) in steps if crops]
+        if not crops or not all(isinstance(step[key], int) for step, (key, _) in steps):
+            raise UserError(f'--image-size {size}: the pipeline of {field} has no square crop.')
+        for step, (key, _) in steps:
+            step[key] = round(step[key] * size / crops[-1])
     return cfg
 
 

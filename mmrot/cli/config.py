@@ -15,6 +15,7 @@ from mmrot.apis import (
     with_backbone,
     with_data_root,
     with_image_folder,
+    with_image_size,
     with_labelled_folder,
     with_loader_defaults,
     with_options,
@@ -75,6 +76,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg = with_image_folder(cfg, *args.image_folder)
     if args.labelled_folder is not None:
         cfg = with_labelled_folder(cfg, args.labelled_folder)
+    if args.image_size is not None:
+        cfg = with_image_size(cfg, args.image_size)
     if args.in_memory:
         cfg = in_memory(cfg)
     if args.backbone is not None:

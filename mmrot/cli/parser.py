@@ -78,6 +78,12 @@ def config_options() -> argparse.ArgumentParser:
         'DIR/val/<class>/ or DIR/test/<class>/ for validation',
     )
     parser.add_argument(
+        '--image-size',
+        type=positive,
+        metavar='PIXELS',
+        help='side to which images are cropped; other resizing steps change by the same factor',
+    )
+    parser.add_argument(
         '--in-memory',
         action='store_true',
         help='keep the images, which must be small, in memory (on the GPU if there is one) and '

@@ -35,12 +35,16 @@ NO_CHECKPOINT = [
 ]
 NARROW_NIN = ['model.backbone.width=12', 'model.head.in_channels=12']
 NARROW_ALEXNET = ['model.backbone.fc_channels=16', 'model.head.in_channels=16']
-PRETRAINING = [name for name in mmrot.list_configs() if not name.startswith('benchmarks/')]
+PRETRAINING = [
+    name
+    for name in mmrot.list_configs()
+    if not name.startswith('benchmarks/') and name != 'rotnet/photos.py'
+]
 PROBES = [
     name
     for name in mmrot.list_configs()
     if name.startswith('benchmarks/classification/')
-    and not name.endswith('_voc07.py')
+    and not name.endswith(('_voc07.py', '_photos.py'))
     and '_knn_' not in name
 ]
 FOLDERS = {
@@ -236,3 +240,28 @@ def test_compiled_training_step_computes_the_same_losses(tmp_path, run_tool, wra
     # bfloat16 has 8 significant bits
     tolerance = 1e-4 if wrapper == 'OptimWrapper' else 1e-2
     assert losses(tmp_path / 'compiled') == pytest.approx(losses(tmp_path / 'plain'), tolerance)
+
+
+@pytest.mark.slow
+def test_own_photos_are_pretrained_and_probed(photo_folder, labelled_folder, tmp_path, run_tool):
+    options = [
+        *('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=4'),
+        *('train_dataloader.num_workers=0', 'val_dataloader.num_workers=0'),
+        *('default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1'),
+    ]
+    train(
+        *(run_tool, mmrot.config_path('rotnet/photos.py'), tmp_path / 'pretrained', *options),
+        arguments=('--image-folder', photo_folder, '--image-size', 32),
+    )
+    assert 'rotation/accuracy' in logged(tmp_path / 'pretrained')[-1]
+    probe = mmrot.config_path('benchmarks/classification/resnet18_linear_photos.py')
+    train(
+        *(run_tool, probe, tmp_path / 'probe', *options),
+        arguments=(
+            *('--labelled-folder', labelled_folder, '--image-size', 32),
+            *('--backbone', tmp_path / 'pretrained/iter_2.pth'),
+        ),
+    )
+    (record,) = read_records(tmp_path / 'probe')
+    assert {f'stage{stage}/top1' for stage in range(1, 5)} <= set(record.values)
+    assert (record.iterations, record.epochs) == (2, None)
