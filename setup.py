@@ -15,7 +15,7 @@ setup(
     long_description=(ROOT / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    python_requires='>=3.10,<3.13',
+    python_requires='>=3.10,<3.14',
     entry_points={'console_scripts': ['mmrot = mmrot.cli:main']},
     packages=find_packages(include=['mmrot', 'mmrot.*']),
     # configs, tools and the index files are links to the top of the checkout;
@@ -44,5 +44,6 @@ setup(
         'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
     ],
 )

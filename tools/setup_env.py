@@ -32,8 +32,8 @@ def requirements(file: str, prefix: str = '') -> list[str]:
 
 def fingerprint() -> str:
     """Return a hash of all that determines the content of the environment."""
-    files = [*sorted(ROOT.glob('requirements*.txt')), ROOT / 'setup.py', Path(__file__)]
-    contents = [file.read_bytes() for file in files]
+    files = [*sorted(ROOT.glob('requirements*.txt')), ROOT / 'constraints.txt', ROOT / 'setup.py']
+    contents = [file.read_bytes() for file in [*files, Path(__file__)]]
     return hashlib.sha256(b''.join([str(ROOT).encode(), *contents])).hexdigest()
 
 
@@ -50,9 +50,9 @@ def pip(python: str, *args: str) -> None:
 
 def create(path: Path) -> None:
     """Create a virtual environment."""
-    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         version = '.'.join(map(str, sys.version_info[:2]))
-        sys.exit(f'{sys.executable} is Python {version}. Set PYTHON to a Python 3.10 to 3.12.')
+        sys.exit(f'{sys.executable} is Python {version}. Set PYTHON to a Python 3.10 to 3.13.')
     print(f'Creating {path} with {sys.executable}', flush=True)
     venv.create(path, with_pip=True)
 
@@ -73,7 +73,7 @@ def install_core(python: str) -> None:
         packages = [line for line in packages if not line.startswith('torch')]
     else:
         print('Downloading torch (about 3 GB)', flush=True)
-        pip(python, *requirements('requirements.txt', 'torch'))
+        pip(python, *requirements('constraints.txt'))
     if not imports(python, 'mmcv'):
         # pip caches wheels with and without ops under the same key. The cache is left to the
         # wheel with ops, which takes minutes to build.
