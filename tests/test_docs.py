@@ -39,7 +39,7 @@ def test_page_names_only_what_exists(page):
     for name in re.findall(r'(?:configs|tools)/[\w/.-]+\.(?:py|sh)', text):
         assert (ROOT / name).exists(), name
     for name in re.findall(r'mmrot(?: train|::)\s?([\w/]+/\w+\.py)', text):
-        assert name in mmrot.list_configs(), name
+        assert (ROOT / 'configs' / name).is_file(), name
     for command, kind in re.findall(r'(?:^    |`)mmrot ([a-z-]+)(?: ([a-z0-9-]+))?', text, re.M):
         assert command in COMMANDS, command
         assert command != 'eval' or kind in KINDS, kind

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import ROOT, logged
+from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 from mmpretrain.models import ResNet
 
 import mmrot
@@ -29,11 +31,12 @@ def file(name: str) -> str:
     return match[1]
 
 
-def launch(host: str, config: Path, options: list[str]) -> Path:
-    """Train under the unmodified launcher of a host."""
+def launch(host: str, config: Path, options: list[str], launcher: Path | None = None) -> Path:
+    """Train under the unmodified launcher of a host, or another one."""
     pytest.importorskip(host)
-    launcher = Path(find_spec(host).submodule_search_locations[0]) / '.mim/tools/train.py'
-    work_dir = config.parent / 'work'
+    if launcher is None:
+        launcher = Path(find_spec(host).submodule_search_locations[0]) / '.mim/tools/train.py'
+    work_dir = config.with_suffix('')
     run = subprocess.run(
         [
             *(sys.executable, '-W', 'ignore', launcher, config, '--work-dir', work_dir),
@@ -147,21 +150,14 @@ def detection_options(boxes: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ('name', 'network'), [('detect', 'resnet50'), ('detect_alexnet', 'alexnet')]
-)
-def test_mmdet_trains_faster_rcnn(name, network, weights, boxes):
-    config = page_config(name, boxes, weights)
-    options = detection_options(boxes)
-    if network == 'resnet50':
-        options += ['model.backbone.depth=18', 'model.neck.in_channels=[64,128,256,512]']
-    work_dir = launch('mmdet', config, options)
-    rows = [row for row in logged(work_dir) if 'loss_cls' in row]
-    assert len(rows) == 2
-    state, source = trained(work_dir), converted(weights[network])
-    key = 'conv1.weight' if network == 'resnet50' else 'conv5.conv.weight'
-    moved = (state[f'backbone.{key}'] - source[key]).norm() / source[key].norm()
-    assert moved == 0 if network == 'resnet50' else 0 < moved < 0.05
+def test_mmdet_trains_faster_rcnn_with_alexnet(weights, boxes):
+    work_dir = launch(
+        'mmdet', page_config('detect_alexnet', boxes, weights), detection_options(boxes)
+    )
+    assert len([row for row in logged(work_dir) if 'loss_cls' in row]) == 2
+    start = converted(weights['alexnet'])['conv5.conv.weight']
+    moved = trained(work_dir)['backbone.conv5.conv.weight'] - start
+    assert 0 < moved.norm() < 0.05 * start.norm()
 
 
 SEGMENTATION = [
@@ -250,3 +246,69 @@ def test_pretraining_a_backbone_of_mmseg(data_root, tmp_path, run_tool):
     options = [*PRETRAIN, f'data_root={data_root / "imagenet"}']
     run_tool('train', config, '--work-dir', tmp_path / 'work', '--cfg-options', *options)
     assert 'rotation/accuracy' in logged(tmp_path / 'work')[-1]
+
+
+PROJECT = [  # mmengine's own runner passes persistent_workers on
+    *PRETRAIN,
+    'train_dataloader.persistent_workers=False',
+    'val_dataloader.persistent_workers=False',
+]
+
+
+@pytest.fixture(scope='module')
+def project(data_root, tmp_path_factory) -> Path:
+    """The files of the project on the page, with photos."""
+    folder = tmp_path_factory.mktemp('project')
+    for name in ('train', 'pretrain', 'pretrain_alexnet'):
+        (folder / f'{name}.py').write_text(file(name))
+    (folder / 'photos').symlink_to(data_root / 'imagenet')
+    (folder / 'data').symlink_to(data_root)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def pretrained(project) -> Path:
+    """A checkpoint of the project: a ResNet-18 pretrained under mmpretrain's launcher."""
+    options = [*PROJECT, 'model.backbone.depth=18', 'model.head.in_channels=512']
+    return launch('mmpretrain', project / 'pretrain.py', options, project / 'train.py')
+
+
+@pytest.mark.slow
+@pytest.mark.family
+def test_project_pretrains_with_an_inherited_experiment(pretrained):
+    rows = logged(pretrained)
+    assert len([row for row in rows if 'loss' in row]) == 2
+    assert 0 <= rows[-1]['rotation/accuracy'] <= 100
+    assert trained(pretrained)['head.fc.weight'].shape == (4, 512)
+
+
+@pytest.mark.slow
+@pytest.mark.family
+def test_project_pretrains_with_an_inherited_model(project):
+    options = [*PROJECT, 'model.backbone.fc_channels=64', 'model.head.in_channels=64']
+    config = project / 'pretrain_alexnet.py'
+    work_dir = launch('mmpretrain', config, options, project / 'train.py')
+    assert 'rotation/accuracy' in logged(work_dir)[-1]
+
+
+def test_base_is_a_path_where_mmrot_is_not_imported_before(tmp_path, monkeypatch):
+    (base,) = re.findall(r'`(_base_ = __import__.*?)`', PAGE)
+    (tmp_path / 'own.py').write_text(base)
+    monkeypatch.delitem(MODULE2PACKAGE, 'mmrot')
+    assert Config.fromfile(tmp_path / 'own.py').model.backbone.type == 'mmrot.AlexNet'
+
+
+@pytest.mark.slow
+@pytest.mark.family
+def test_project_fine_tunes_the_converted_backbone_in_mmdet(pretrained, boxes):
+    pytest.importorskip('mmdet')
+    checkpoint = pretrained / 'epoch_1.pth'
+    weights = convert_backbone(str(checkpoint), str(boxes / 'resnet50_rotnet.pth'), 'mmdet')
+    config = page_config('detect', boxes, {'resnet50': weights})
+    options = [*detection_options(boxes), 'model.backbone.depth=18']
+    options.append('model.neck.in_channels=[64,128,256,512]')
+    work_dir = launch('mmdet', config, options)
+    assert len([row for row in logged(work_dir) if 'loss_cls' in row]) == 2
+    state, source = trained(work_dir), trained(pretrained)
+    for key in ('backbone.conv1.weight', 'backbone.layer1.1.conv2.weight'):  # frozen
+        assert torch.equal(state[key], source[key])
