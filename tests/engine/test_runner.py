@@ -52,6 +52,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.family
 def test_resumed_training_continues_epochs_and_losses(checkpoint, tmp_path):
     whole = tmp_path / 'whole'
     Runner.from_cfg(tiny_config(whole, **{'train_cfg.max_epochs': 2})).train()

@@ -12,7 +12,7 @@ from helpers import ROOT
 import mmrot
 from mmrot import cli
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.family]
 OUTSIDE = """
 import sys
 from mmengine.config import Config
