@@ -14,7 +14,7 @@ LAYERS = (
     {'results', 'visualization', 'detection', 'segmentation'},
     {'weights'},
     {'evaluation', 'models', 'datasets'},
-    {'rotation', 'registry', 'config'},
+    {'archive', 'rotation', 'registry', 'config'},
     {'errors', 'packages', 'version'},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog='mmrot proposals', description=__doc__)
     parser.add_argument('root', help='folder of one year, such as data/VOCdevkit/VOC2007')
     parser.add_argument('split', help='name of a list in ImageSets/Main, such as trainval')
-    parser.add_argument('out', help='file NAME.pkl to write; an interrupted run is resumed')
+    parser.add_argument('out', help='file NAME.npz to write; an interrupted run is resumed')
     parser.add_argument(
         '--workers', type=positive, default=4, help='number of processes (default %(default)s)'
     )

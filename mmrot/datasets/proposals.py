@@ -1,14 +1,16 @@
-"""Object proposals by selective search, in the format of mmdet's ``proposal_file``."""
+"""Object proposals by selective search, in ``.npz`` files without pickled objects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import TypeAlias
+from zipfile import BadZipFile, is_zipfile
 
 import cv2
-import mmengine
 import numpy as np
 from rich.progress import Progress
 
+from mmrot.archive import check_archive
 from mmrot.errors import UserError
 
 _INSTALL = (
@@ -17,6 +19,9 @@ _INSTALL = (
 )
 _MAX_SIDE = 500  # pixels
 _MIN_SIDE = 20  # pixels of a box at that size
+
+# Image name to bboxes (N, 4) and scores (N,).
+Proposals: TypeAlias = Mapping[str, Mapping[str, np.ndarray]]
 
 
 def check_opencv() -> None:
@@ -72,27 +77,27 @@ def _search_file(path: Path, part: Path, max_boxes: int) -> None:
 def write_proposals(
     paths: Sequence[str | Path], out: str | Path, workers: int = 1, max_boxes: int = 2000
 ) -> None:
-    """Compute proposals for images in parallel and write mmdet's ``proposal_file``.
+    """Compute proposals for images in parallel and write them to a file.
 
     Boxes are kept in ``<out>.parts/`` until all images are done, so that an
     interrupted run resumes.
 
     Args:
         paths: Paths of the images.
-        out: New file ``NAME.pkl``: a dict from ``FOLDER/NAME.jpg`` to ``bboxes``
-            (N, 4) and ``scores`` (N,), which decrease with the rank.
+        out: New file ``NAME.npz``, with images named ``FOLDER/NAME.jpg``; see
+            :func:`read_proposals`. Scores decrease with the rank.
         workers: Number of processes.
         max_boxes: Maximum number of boxes per image.
 
     Raises:
-        UserError: If the file exists or does not end in .pkl, there are no images
+        UserError: If the file exists or does not end in .npz, there are no images
             or two have the same name, or an image cannot be read.
         ImportError: If OpenCV has no contrib modules.
     """
     check_opencv()
     images, out = [Path(path) for path in paths], Path(out)
-    if out.suffix != '.pkl' or out.exists():
-        raise UserError(f'{out} already exists or does not end in .pkl.')
+    if out.suffix != '.npz' or out.exists():
+        raise UserError(f'{out} already exists or does not end in .npz.')
     names = [f'{path.parent.name}/{path.name}' for path in images]
     if not names or len(set(names)) < len(names):
         raise UserError(
@@ -119,9 +124,70 @@ def write_proposals(
         boxes = np.load(file)
         scores = np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
         proposals[name] = dict(bboxes=boxes, scores=scores)
-    temporary = out.with_name(f'.{out.name}')
-    mmengine.dump(proposals, str(temporary), file_format='pkl')
-    temporary.replace(out)
+    save_proposals(proposals, out)
     for file in files:
         file.unlink()
     parts.rmdir()
+
+
+def save_proposals(proposals: Proposals, out: str | Path) -> None:
+    """Write proposals to an ``.npz`` file.
+
+    Args:
+        proposals: Image name to ``bboxes`` (N, 4), x1, y1, x2, y2 in pixels, and ``scores`` (N,).
+        out: ``NAME.npz``, with the arrays ``names``, ``counts``, ``bboxes`` and ``scores``: the
+            boxes of all images follow one another.
+    """
+    out = Path(out)
+    bboxes = [np.asarray(item['bboxes'], np.float32).reshape(-1, 4) for item in proposals.values()]
+    scores = [np.asarray(item['scores'], np.float32) for item in proposals.values()]
+    temporary = out.with_name(f'.{out.name}')  # numpy.savez wants the suffix
+    np.savez(
+        temporary,
+        names=np.array(list(proposals), str),
+        counts=np.array([len(boxes) for boxes in bboxes]),
+        bboxes=np.concatenate([np.zeros((0, 4), np.float32), *bboxes]),
+        scores=np.concatenate([np.zeros(0, np.float32), *scores]),
+    )
+    temporary.replace(out)
+
+
+def read_proposals(file: str | Path) -> dict[str, dict[str, np.ndarray]]:
+    """Read a file of :func:`save_proposals` without unpickling.
+
+    Args:
+        file: ``NAME.npz``.
+
+    Returns:
+        Image name to ``bboxes`` (N, 4) and ``scores`` (N,).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If the file has another format, such as mmdet's pickled proposals, or is
+            damaged.
+    """
+    with open(file, 'rb') as stream:
+        zipped = is_zipfile(stream)
+    if not zipped:
+        raise UserError(
+            f'proposals {file} are not an .npz file. Pickled proposals can run code, so they are '
+            'not read: compute new ones with `mmrot proposals`, or convert a file that you trust '
+            'with mmrot.datasets.proposals.save_proposals(mmengine.load(FILE), NEW).'
+        )
+    try:
+        check_archive(file)
+        with np.load(file, allow_pickle=False) as arrays:
+            names, counts, boxes, scores = (
+                arrays[key] for key in ('names', 'counts', 'bboxes', 'scores')
+            )
+        if boxes.shape != (counts.sum(), 4) or scores.shape != boxes.shape[:1]:
+            raise UserError(f'{counts.sum()} boxes expected, got {boxes.shape}, {scores.shape}')
+        ends = np.cumsum(counts)[:-1]
+        return {
+            str(name): dict(bboxes=part, scores=score)
+            for name, part, score in zip(
+                names, np.split(boxes, ends), np.split(scores, ends), strict=True
+            )
+        }
+    except (KeyError, MemoryError, TypeError, ValueError, BadZipFile) as error:
+        raise UserError(f'proposals {file} are damaged: {error}') from error

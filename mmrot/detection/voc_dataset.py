@@ -2,12 +2,12 @@ from collections import Counter
 from pathlib import Path
 from xml.etree.ElementTree import ElementTree, ParseError
 
-import mmengine
 import numpy as np
 from mmdet.datasets import VOCDataset as MMDetVOCDataset
 from mmdet.evaluation import bbox_overlaps
 from mmengine.logging import print_log
 
+from mmrot.datasets.proposals import read_proposals
 from mmrot.errors import UserError
 from mmrot.registry import DATASETS
 
@@ -19,6 +19,8 @@ _MIN_IOU, _MIN_RECALL = 0.5, 0.25
 @DATASETS.register_module()
 class VOCDataset(MMDetVOCDataset):
     """mmdet's ``VOCDataset`` with checks of classes, annotations and proposals.
+
+    Proposals are read from ``.npz`` files, since mmdet's pickled ones can run code.
 
     Args:
         train_on_difficult: Whether difficult objects are ordinary ones in training. In
@@ -78,10 +80,11 @@ class VOCDataset(MMDetVOCDataset):
         """Load the proposals of every image, ignoring other images in the file.
 
         Raises:
-            UserError: If an image has no entry or too few objects are covered.
+            UserError: If the file is not one of ``mmrot proposals``, an image has no entry, or too
+                few objects are covered.
         """
         path = Path(self.data_root or '', self.proposal_file)
-        proposals = mmengine.load(path)
+        proposals = read_proposals(path)
         found = objects = 0
         for info in self.data_list:
             key = '/'.join(Path(info['img_path']).parts[-2:])

@@ -1,10 +1,18 @@
+import os
+import pickle
+
 import cv2
-import mmengine
 import numpy as np
 import pytest
 
 from mmrot.datasets import proposals
-from mmrot.datasets.proposals import selective_search, write_proposals
+from mmrot.datasets.proposals import (
+    read_proposals,
+    save_proposals,
+    selective_search,
+    write_proposals,
+)
+from mmrot.errors import UserError
 
 needs_contrib = pytest.mark.skipif(
     not hasattr(cv2, 'ximgproc'), reason='needs the contrib modules of OpenCV'
@@ -31,7 +39,7 @@ def test_selective_search_finds_a_square_at_any_size():
 @pytest.mark.skipif(hasattr(cv2, 'ximgproc'), reason='this OpenCV has its contrib modules')
 def test_write_proposals_without_contrib_modules_shows_installation(tmp_path):
     with pytest.raises(ImportError, match=r'no ximgproc, .*pip install --no-deps --target'):
-        write_proposals([], tmp_path / 'a.pkl')
+        write_proposals([], tmp_path / 'a.npz')
 
 
 @pytest.fixture
@@ -50,30 +58,90 @@ def photos(tmp_path, monkeypatch):
     return paths
 
 
-def test_write_proposals_resumes_and_writes_mmdets_format(photos, tmp_path):
-    out = tmp_path / 'out/voc.pkl'
+def test_write_proposals_resumes(photos, tmp_path):
+    out = tmp_path / 'out/voc.npz'
     broken = photos[2].read_bytes()
     photos[2].write_bytes(b'not an image')
     with pytest.raises(ValueError, match=r'cannot read the image .*JPEGImages/2\.png'):
         write_proposals(photos, out, workers=2)
     assert not out.exists()
-    parts = out.with_name('voc.pkl.parts')
+    parts = out.with_name('voc.npz.parts')
     assert (parts / 'JPEGImages-0.npy').exists()
     np.save(parts / 'JPEGImages-0.npy', np.full((1, 4), 77, np.float32))  # must not be repeated
     photos[2].write_bytes(broken)
     write_proposals(photos, out, workers=2)
-    content = mmengine.load(out)
+    content = read_proposals(out)
     assert list(content) == [f'JPEGImages/{i}.png' for i in range(4)]
     assert content['JPEGImages/0.png']['bboxes'].tolist() == [[77] * 4]
     assert content['JPEGImages/3.png']['bboxes'].tolist() == [[30] * 4] * 2
     assert content['JPEGImages/3.png']['scores'].tolist() == [1.0, 0.5]
-    assert [path.name for path in out.parent.iterdir()] == ['voc.pkl']
-    with pytest.raises(ValueError, match=r'voc\.pkl already exists'):
+    assert [path.name for path in out.parent.iterdir()] == ['voc.npz']
+    with pytest.raises(ValueError, match=r'voc\.npz already exists'):
         write_proposals(photos, out)
 
 
 def test_write_proposals_rejects_empty_and_ambiguous_lists(photos, tmp_path):
     with pytest.raises(ValueError, match='got 0 images with 0 names'):
-        write_proposals([], tmp_path / 'a.pkl')
+        write_proposals([], tmp_path / 'a.npz')
     with pytest.raises(ValueError, match='got 2 images with 1 names'):
-        write_proposals([photos[0]] * 2, tmp_path / 'a.pkl')
+        write_proposals([photos[0]] * 2, tmp_path / 'a.npz')
+
+
+def test_saved_proposals_are_read_back(tmp_path):
+    content = {
+        'a/1.jpg': dict(bboxes=np.array([[1, 2, 3, 4.5]], np.float32), scores=np.ones(1)),
+        'a/2.jpg': dict(bboxes=np.zeros((0, 4), np.float32), scores=np.zeros(0)),
+        'a/ü.jpg': dict(bboxes=np.full((2, 4), 7, np.float32), scores=np.array([0.5, 0.25])),
+    }
+    save_proposals(content, tmp_path / 'a.npz')
+    found = read_proposals(tmp_path / 'a.npz')
+    assert list(found) == list(content)
+    for name, item in content.items():
+        for key in ('bboxes', 'scores'):
+            assert found[name][key].dtype == np.float32
+            np.testing.assert_array_equal(found[name][key], item[key])
+    assert [path.name for path in tmp_path.iterdir()] == ['a.npz']
+
+
+class Attack:
+    """Pickled as a call that makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_pickled_proposals_are_refused_and_do_not_run(tmp_path):
+    attack = Attack(tmp_path / 'it ran')
+    (tmp_path / 'a.pkl').write_bytes(pickle.dumps(attack))
+    with pytest.raises(UserError, match=r'a\.pkl are not an \.npz file.*mmrot proposals'):
+        read_proposals(tmp_path / 'a.pkl')
+    np.savez(tmp_path / 'b.npz', names=np.array([attack], object))
+    with pytest.raises(UserError, match=r'b\.npz are damaged: Object arrays cannot be loaded'):
+        read_proposals(tmp_path / 'b.npz')
+    assert not (tmp_path / 'it ran').exists()
+
+
+def test_damaged_proposals_are_refused(tmp_path):
+    arrays = dict(
+        names=np.array(['a', 'b']),
+        counts=np.array([1, 1]),
+        bboxes=np.zeros((2, 4)),
+        scores=np.zeros(2),
+    )
+    file = tmp_path / 'a.npz'
+    for changes, message in (
+        (dict(counts=np.array([1, 2])), r'3 boxes expected, got \(2, 4\)'),
+        (dict(names=np.array(['a'])), 'argument 2 is longer'),
+    ):
+        np.savez(file, **{**arrays, **changes})
+        with pytest.raises(UserError, match=rf'a\.npz are damaged: .*{message}'):
+            read_proposals(file)
+    np.savez_compressed(file, **arrays)
+    with pytest.raises(UserError, match=r"'names\.npy' is compressed"):
+        read_proposals(file)
+    np.savez(file, names=arrays['names'])
+    with pytest.raises(UserError, match='counts'):
+        read_proposals(file)

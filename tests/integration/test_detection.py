@@ -12,6 +12,7 @@ from helpers import inheriting, logged
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
+from mmrot.datasets.proposals import read_proposals, save_proposals
 from mmrot.models import AlexNet
 from mmrot.results import published_table, read_records
 from mmrot.weights import absorb_bn, fold_std, random_rescaled, rescale
@@ -185,7 +186,8 @@ def proposals(voc) -> Path:
             content[f'JPEGImages/{name}.jpg'] = dict(
                 bboxes=np.array(boxes, np.float32), scores=np.ones(4, np.float32)
             )
-        mmengine.dump(content, voc / f'proposals/voc07_{split}.pkl')
+        (voc / 'proposals').mkdir(exist_ok=True)
+        save_proposals(content, voc / f'proposals/voc07_{split}.npz')
     return voc
 
 
@@ -224,24 +226,24 @@ def test_fast_rcnn_trains_on_proposals(proposals, pretrained, tmp_path, run_tool
 def test_fast_rcnn_rejects_proposals_of_other_images(
     broken, proposals, pretrained, tmp_path, run_tool
 ):
-    content = mmengine.load(proposals / 'proposals/voc07_trainval.pkl')
-    file = tmp_path / 'proposals.pkl'
+    content = read_proposals(proposals / 'proposals/voc07_trainval.npz')
+    file = tmp_path / 'proposals.npz'
     corner = dict(bboxes=np.array([[0, 0, 5, 5]], np.float32), scores=np.ones(1, np.float32))
     nothing = dict(bboxes=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32))
     xywh = dict(bboxes=np.array([[70, 50, 20, 30]], np.float32), scores=np.ones(1, np.float32))
     too_few = r'cover 0 of 4 objects at IoU 0\.5\. They seem'
     content, message = {
-        'missing': (None, r'No such file.*proposals\.pkl'),
+        'missing': (None, r'No such file.*proposals\.npz'),
         'fewer': (
             {key: content[key] for key in list(content)[:-1]},
-            r'proposals\.pkl has no proposals for JPEGImages/000003\.jpg',
+            r'proposals\.npz has no proposals for JPEGImages/000003\.jpg',
         ),
         'swapped': (dict.fromkeys(content, corner), too_few),
         'xywh': (dict.fromkeys(content, xywh), too_few),
         'empty': (dict.fromkeys(content, nothing), too_few),
     }[broken]
     if content is not None:
-        mmengine.dump(content, file)
+        save_proposals(content, file)
     option = f'train_dataloader.dataset.proposal_file={file}'
     arguments = [FAST, '--work-dir', tmp_path / 'work', '--backbone', pretrained[1]]
     with pytest.raises(SystemExit, match=message):

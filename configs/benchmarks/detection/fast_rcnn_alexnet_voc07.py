@@ -2,7 +2,7 @@ r"""Fast R-CNN with AlexNet, VOC 2007, the paper's detector (Tables 7 and 8).
 
     for split in trainval test; do
         python tools/selective_search.py data/VOCdevkit/VOC2007 $split \
-            data/VOCdevkit/proposals/voc07_$split.pkl
+            data/VOCdevkit/proposals/voc07_$split.npz
     done
     tools/benchmarks/detection.sh PRETRAINED.pth 1 \
         configs/benchmarks/detection/fast_rcnn_alexnet_voc07.py
@@ -71,13 +71,13 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     dataset=dict(
-        proposal_file='proposals/voc07_trainval.pkl',
+        proposal_file='proposals/voc07_trainval.npz',
         train_on_difficult=True,
         pipeline=train_pipeline,
     )
 )
 val_dataloader = dict(
-    dataset=dict(proposal_file='proposals/voc07_test.pkl', pipeline=test_pipeline)
+    dataset=dict(proposal_file='proposals/voc07_test.npz', pipeline=test_pipeline)
 )
 test_dataloader = val_dataloader
 default_hooks = dict(
