@@ -1,4 +1,4 @@
-"""The Python interface: change configs, load models, predict rotations, extract features."""
+"""The Python interface: change configs, load models, predict rotations, extract features, plot."""
 
 from mmrot.config import config_path, list_configs
 
@@ -19,6 +19,13 @@ from .config_changes import (
 from .feature_evaluation import evaluate_features
 from .features import extract_features
 from .models import get_model, list_models
+from .pictures import (
+    plot_attention,
+    plot_confusion,
+    plot_features,
+    plot_filters,
+    plot_neighbours,
+)
 from .rotation_inferencer import RotationInferencer
 
 __all__ = [
@@ -30,6 +37,11 @@ __all__ = [
     'in_memory',
     'list_configs',
     'list_models',
+    'plot_attention',
+    'plot_confusion',
+    'plot_features',
+    'plot_filters',
+    'plot_neighbours',
     'with_amp',
     'with_backbone',
     'with_data_root',

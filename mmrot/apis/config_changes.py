@@ -95,7 +95,7 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
         UserError: If the config needs labels or its data sets are wrapped.
     """
     cfg = copy.deepcopy(cfg)
-    if _is_a(cfg, MODELS, cfg.model.get('head'), LayerProbes):
+    if is_a(cfg, MODELS, cfg.model.get('head'), LayerProbes):
         raise UserError('A probe needs labels: use --labelled-folder, not --image-folder.')
     _read_files(cfg)
     for field, _ in _innermost(cfg):
@@ -184,7 +184,7 @@ def with_labelled_folder(cfg: Config, root: str) -> Config:
         )
     head = cfg.model.head
     head.num_classes = len(classes['train'])
-    if _is_a(cfg, MODELS, head, MultiLabelLinearClsHead):  # each photo has one class
+    if is_a(cfg, MODELS, head, MultiLabelLinearClsHead):  # each photo has one class
         head.type = 'mmpretrain.LinearClsHead'
         head.loss.use_sigmoid = False
     return cfg
@@ -202,7 +202,7 @@ def in_memory(cfg: Config) -> Config:
         UserError: If a pipeline is missing or has other random transforms.
     """
     cfg = copy.deepcopy(cfg)
-    pretraining = _is_a(cfg, MODELS, cfg.model, RotationPred)
+    pretraining = is_a(cfg, MODELS, cfg.model, RotationPred)
     for field, holder in _innermost(cfg):
         random: dict[str, Any] = {}
         fixed = []
@@ -259,7 +259,7 @@ def with_backbone(cfg: Config, checkpoint: str, trust: bool = False) -> Config:
     for module in (cfg.model, cfg.model.backbone):
         module.pop('pretrained', None)
         init = module.get('init_cfg')
-        if isinstance(init, dict) and _is_a(cfg, WEIGHT_INITIALIZERS, init, PretrainedInit):
+        if isinstance(init, dict) and is_a(cfg, WEIGHT_INITIALIZERS, init, PretrainedInit):
             del module['init_cfg']
     own_hook = dict(type='mmrot.LoadBackboneHook')
     hook = _ensure_hook(cfg, 'load_backbone', LoadBackboneHook, own_hook)
@@ -285,9 +285,9 @@ def _ensure_hook(cfg: Config, key: str, kind: type, default: dict[str, Any]) -> 
     """
     custom = cfg.get('custom_hooks') or []
     for hook in custom:
-        if _is_a(cfg, HOOKS, hook, kind):
+        if is_a(cfg, HOOKS, hook, kind):
             return hook
-    if any(_is_a(cfg, HOOKS, hook, LoadBackboneHook | ResultTableHook) for hook in custom):
+    if any(is_a(cfg, HOOKS, hook, LoadBackboneHook | ResultTableHook) for hook in custom):
         cfg.custom_hooks = [*custom, default]
         return cfg.custom_hooks[-1]
     hooks = cfg.setdefault('default_hooks', ConfigDict())
@@ -429,9 +429,8 @@ def _class(cfg: Config, registry: Registry, part: ConfigDict | None) -> Any:
         return found.get(part.type)
 
 
-def _is_a(
-    cfg: Config, registry: Registry, part: ConfigDict | None, base: type | UnionType
-) -> bool:
+def is_a(cfg: Config, registry: Registry, part: ConfigDict | None, base: type | UnionType) -> bool:
+    """Return whether the ``type`` of part of a config is a class or one of its subclasses."""
     kind = _class(cfg, registry, part)
     return isinstance(kind, type) and issubclass(kind, base)
 
@@ -440,7 +439,7 @@ def _read_files(cfg: Config) -> None:
     """Prepend image loading to every pipeline that lacks it, in place."""
     for _, holder in _innermost(cfg):
         pipeline = holder.dataset.get('pipeline')
-        if pipeline and not any(_is_a(cfg, TRANSFORMS, s, LoadImageFromFile) for s in pipeline):
+        if pipeline and not any(is_a(cfg, TRANSFORMS, s, LoadImageFromFile) for s in pipeline):
             loader = ConfigDict(type='mmpretrain.LoadImageFromFile')
             holder.dataset.pipeline = [loader, *pipeline]
             cfg.data_preprocessor.to_rgb = True  # the loader returns BGR

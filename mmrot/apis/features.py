@@ -70,16 +70,11 @@ def extract_features(
         UserError: If a stage does not exist, the checkpoint does not match the
             backbone, or the folder contains other features.
     """
-    cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
-    probes = list((cfg.model.get('head') or {}).get('probes') or ())
+    cfg, probes = open_config(config, image_folder)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        if image_folder is not None:
-            cfg.train_dataloader = None
-            cfg.model.head = None  # needs labels if it is a probe
-            cfg = with_image_folder(cfg, image_folder, image_folder)
         dataset = build_split(cfg, split)
-        backbone, names, origin = _build_backbone(cfg, str(checkpoint), stages, probes, trust)
-        preprocessor = _preprocessor_config(cfg)
+        backbone, names, origin = build_backbone(cfg, str(checkpoint), stages, probes, trust)
+        preprocessor = {'type': 'mmpretrain.ClsDataPreprocessor', **normalisation(cfg)}
         loader = cfg[f'{split}_dataloader']
         if pool is None:
             pool = cfg.get('pools') or 'avg'
@@ -104,6 +99,24 @@ def extract_features(
             # normalised to what JSON reads back
             source=json.loads(json.dumps(source, default=str)),
         )
+
+
+def open_config(
+    config: str | Path | Config, image_folder: str | None = None
+) -> tuple[Config, list[str]]:
+    """Return a copy of a config for a frozen backbone, and the names of its probes, if any.
+
+    Args:
+        config: Config or its path.
+        image_folder: Folder of photos instead of the config's data.
+    """
+    cfg = copy.deepcopy(config) if isinstance(config, Config) else Config.fromfile(config)
+    probes = list((cfg.model.get('head') or {}).get('probes') or ())
+    if image_folder is not None:
+        cfg.train_dataloader = None
+        cfg.model.head = None  # needs labels if it is a probe
+        cfg = with_image_folder(cfg, image_folder, image_folder)
+    return cfg, probes
 
 
 def build_split(cfg: Config, split: str) -> Dataset:
@@ -138,14 +151,13 @@ def _innermost(loader: ConfigDict) -> ConfigDict:
     return loader
 
 
-def _preprocessor_config(cfg: Config) -> dict[str, Any]:
-    """Return a preprocessor config with the same normalisation but no rotation."""
+def normalisation(cfg: Config) -> dict[str, Any]:
+    """Return the arguments of a config's data preprocessor that concern pixel values."""
     own = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-    kept = {key: own[key] for key in ('mean', 'std', 'to_rgb') if key in own}
-    return dict(type='mmpretrain.ClsDataPreprocessor', **kept)
+    return {key: own[key] for key in ('mean', 'std', 'to_rgb') if key in own}
 
 
-def _build_backbone(
+def build_backbone(
     cfg: Config,
     checkpoint: str,
     stages: Sequence[str | int] | None,

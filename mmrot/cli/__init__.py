@@ -21,7 +21,7 @@ COMMANDS = {
     'predict': 'predict the rotation angle of photos',
     'table': 'collect the results of several runs in the tables of the papers',
     'convert': 'extract a backbone, fold batch norm, rescale, import, export',
-    'show-predictions': 'draw predictions of a detector or segmentor next to the ground truth',
+    'show': 'plot attention, filters, features, neighbours, confused rotations or predictions',
     'proposals': 'compute selective search proposals for Fast R-CNN',
     'sbd': 'prepare the masks and lists of FCN-32s',
     'demo': 'pretrain a small network on digits and show what it learned',

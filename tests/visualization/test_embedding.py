@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.offsetbox import AnnotationBbox
+from sklearn.metrics import silhouette_score
+
+from mmrot.errors import UserError
+from mmrot.visualization import draw_embedding, embed
+
+
+def clusters(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Three classes around orthogonal directions, with vectors of different lengths."""
+    labels = np.repeat([0, 1, 2], 10)
+    directions = np.eye(8)[labels] + 0.05 * rng.normal(size=(30, 8))
+    return directions * rng.uniform(0.1, 10, (30, 1)), labels
+
+
+@pytest.mark.parametrize('method', ['pca', 'tsne'])
+def test_classes_of_equal_direction_stay_together(method):
+    features, labels = clusters(np.random.default_rng(0))
+    points, axis_labels = embed(features, method)
+    assert points.shape == (30, 2)
+    assert len(axis_labels) == 2
+    assert silhouette_score(points, labels) > 0.7
+    np.testing.assert_array_equal(points, embed(features, method)[0])
+
+
+def test_axes_of_pca_state_their_share_of_variance():
+    features = np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]])
+    assert embed(features)[1] == ['PC 1 (100% of variance)', 'PC 2 (0% of variance)']
+
+
+def test_few_images_and_unknown_methods_are_errors():
+    with pytest.raises(UserError, match='3 images are too few'):
+        embed(np.eye(3))
+    with pytest.raises(UserError, match='method=umap is not one of pca, tsne'):
+        embed(np.eye(5), 'umap')
+
+
+def test_points_are_coloured_by_class():
+    points = np.array([[0.0, 0], [1, 1], [2, 2], [3, 3]])
+    labels = np.array([2, 0, 2, 0])
+    figure = draw_embedding(points, ['x', 'y'], labels, ('cat', 'dog', 'owl'))
+    (axes,) = figure.axes
+    cat, owl = axes.collections
+    np.testing.assert_array_equal(cat.get_offsets(), points[[1, 3]])
+    np.testing.assert_array_equal(owl.get_offsets(), points[[0, 2]])
+    assert not np.array_equal(cat.get_facecolor(), owl.get_facecolor())
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ['cat', 'owl']
+
+
+def test_thumbnails_do_not_overlap_and_have_the_colour_of_their_class():
+    points = np.array([[0.0, 0], [0.001, 0.001], [1, 1]])
+    images = np.stack([np.full((8, 8, 3), value, np.uint8) for value in (10, 20, 30)])
+    (axes,) = draw_embedding(points, ['x', 'y'], np.array([0, 0, 1]), (), images).axes
+    drawn = [artist for artist in axes.artists if isinstance(artist, AnnotationBbox)]
+    assert [tuple(artist.xy) for artist in drawn] == [(0, 0), (1, 1)]
+    assert [artist.offsetbox.get_data()[0, 0, 0] for artist in drawn] == [10, 30]
+    for artist, collection in zip(drawn, axes.collections, strict=True):
+        frame = to_rgb(artist.patch.get_facecolor())
+        np.testing.assert_allclose(frame, collection.get_facecolor()[0, :3])
