@@ -82,8 +82,7 @@ def test_with_data_root_refuses_config_without_data_there():
 
 
 @pytest.mark.slow
-# alexnet_50e_places205 crops the 256×256 photos of Places205 without resizing
-@pytest.mark.parametrize('name', [name for name in PRETRAINING if '50e_places205' not in name])
+@pytest.mark.parametrize('name', PRETRAINING)
 def test_with_image_folder_keeps_the_size_of_every_config(name, photo_folder):
     cfg = with_image_folder(shipped(name), str(photo_folder))
     sizes = dict(in1k=224, places=224, digits=16, photos=96)
