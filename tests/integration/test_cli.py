@@ -156,7 +156,7 @@ def test_job_that_cannot_start_prints_one_line_and_leaves_nothing(tmp_path, run_
     capsys.readouterr()
     with pytest.raises(SystemExit, match='in_channels=100'):
         run_tool(
-            *('train', DIGITS, '--work-dir', tmp_path / 'new', *OPTIONS),
+            *('train', DIGITS, '--work-dir', tmp_path / 'new' / 'work', *OPTIONS),
             'model.head.in_channels=100',
         )
     printed = capsys.readouterr()
@@ -203,8 +203,12 @@ def test_test_repeats_the_validation_and_keeps_the_config(finished, run_tool):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-def test_amp_on_a_cpu_trains_in_bfloat16(tmp_path, run_tool, monkeypatch):
+@pytest.mark.parametrize('supported', [True, False])
+def test_amp_on_a_cpu_trains_in_bfloat16_where_supported(
+    tmp_path, run_tool, monkeypatch, supported
+):
     """Features are bfloat16 in training, weights and losses float32, validation float32."""
+    monkeypatch.setattr('mmrot.engine.bfloat16_optim_wrapper.has_bfloat16', lambda: supported)
     seen = []
     forward = RotationHead.forward
 
@@ -214,7 +218,10 @@ def test_amp_on_a_cpu_trains_in_bfloat16(tmp_path, run_tool, monkeypatch):
 
     monkeypatch.setattr(RotationHead, 'forward', spy)
     run_tool('train', DIGITS, '--amp', '--work-dir', tmp_path, *OPTIONS)
-    assert set(seen) == {(True, torch.bfloat16), (False, torch.float32)}
+    trained_in = torch.bfloat16 if supported else torch.float32
+    assert set(seen) == {(True, trained_in), (False, torch.float32)}
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert ('no bfloat16 instructions: training in float32' in log) != supported
     weights = torch.load(next(tmp_path.glob('epoch_*.pth')), weights_only=False)['state_dict']
     assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float32}
 
