@@ -58,7 +58,8 @@ class Runner(MMEngineRunner):
     _held_log: HeldLog | None = None
 
     def __init__(self, *args, work_dir: str, **kwargs) -> None:
-        self._new_work_dir = not Path(work_dir).exists()
+        folder = Path(work_dir).absolute()
+        self._new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
         with self._starting():
             super().__init__(*args, work_dir=work_dir, **kwargs)
 
@@ -76,9 +77,9 @@ class Runner(MMEngineRunner):
 
     def _remove_log_dir(self) -> None:
         shutil.rmtree(self._log_dir, ignore_errors=True)
-        if self._new_work_dir:
-            with suppress(OSError):  # not empty
-                Path(self.work_dir).rmdir()
+        with suppress(OSError):  # not empty
+            for folder in self._new_folders:
+                folder.rmdir()
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         """Build a logger that holds back its messages until the first iteration."""
