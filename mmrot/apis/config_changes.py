@@ -145,10 +145,11 @@ def with_labelled_folder(cfg: Config, root: str) -> Config:
     """Return a classification config that reads photos from one folder per class.
 
     Pipelines and dataset wrappers are kept. The head is set to the number of classes,
-    and a multi-label head becomes a softmax classifier.
+    and a multi-label head becomes a softmax classifier. A pretraining config does not
+    use the labels, but ``extract_features`` and figures of its features do.
 
     Args:
-        cfg: Classification config, such as that of a probe.
+        cfg: Classification config, such as that of a probe, or pretraining config.
         root: Folder with ``train/<class>/`` and ``val/<class>/`` or ``test/<class>/``.
 
     Raises:
@@ -182,6 +183,8 @@ def with_labelled_folder(cfg: Config, root: str) -> Config:
             extensions=EXTENSIONS,
             pipeline=holder.dataset.pipeline,
         )
+    if is_a(cfg, MODELS, cfg.model, RotationPred):  # predicts rotations, not classes
+        return cfg
     head = cfg.model.head
     head.num_classes = len(classes['train'])
     if is_a(cfg, MODELS, head, MultiLabelLinearClsHead):  # each photo has one class

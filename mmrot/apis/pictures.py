@@ -31,6 +31,7 @@ from mmrot.visualization import (
     embed,
     first_layer_filters,
     rotation_confusion,
+    spaced_points,
 )
 
 from .config_changes import is_a, with_image_folder
@@ -156,7 +157,8 @@ def plot_features(
     if thumbnails:
         cfg, _ = open_config(config, image_folder)
         dataset = build_split(cfg, split)
-        pictures = _pictures(_inputs(dataset, range(len(points))), cfg, split)
+        shown = spaced_points(points)
+        pictures = dict(zip(shown, _pictures(_inputs(dataset, shown), cfg, split), strict=True))
     return draw_embedding(points, axis_labels, features.labels, features.classes, pictures)
 
 

@@ -2,7 +2,7 @@
 
 from .attention import attention_maps, draw_attention
 from .confusion import draw_confusion, rotation_confusion
-from .embedding import draw_embedding, embed
+from .embedding import draw_embedding, embed, spaced_points
 from .filters import draw_filters, first_layer_filters
 from .neighbours import draw_neighbours
 from .predictions import draw_side_by_side
@@ -22,4 +22,5 @@ __all__ = [
     'first_layer_filters',
     'paper_style',
     'rotation_confusion',
+    'spaced_points',
 ]

@@ -39,13 +39,15 @@ def draw_confusion(counts: Tensor, angles: Sequence[int]) -> Figure:
     figure = Figure(figsize=(side, side))
     axes = figure.add_subplot()
     names = [f'{angle}°' for angle in angles]
-    ConfusionMatrixDisplay(percent.cpu().numpy(), display_labels=names).plot(
+    display = ConfusionMatrixDisplay(percent.cpu().numpy(), display_labels=names).plot(
         ax=axes,
         cmap='Blues',
         colorbar=False,
         values_format='.1f',
         im_kw=dict(vmin=0, vmax=100),
     )
+    for text, value in zip(display.text_.flat, percent.flatten(), strict=True):
+        text.set_color('white' if value > 50 else 'black')
     axes.set(xlabel='predicted rotation', ylabel='actual rotation')
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

@@ -1,8 +1,7 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
@@ -17,7 +16,6 @@ from .style import TEXT_WIDTH, paper_style
 METHODS = ('pca', 'tsne')
 _MARKERS = 'osD^v'
 _LEGEND = 40  # classes that a legend has room for
-_THUMBNAIL = 0.055  # minimum distance of thumbnails, in widths of the plot
 
 
 def embed(
@@ -51,13 +49,32 @@ def embed(
     return tsne.fit_transform(reduced), ['t-SNE 1', 't-SNE 2']
 
 
+def spaced_points(points: np.ndarray, distance: float = 0.055) -> list[int]:
+    """Select points that have room for a thumbnail each.
+
+    Args:
+        points: (N, 2).
+        distance: Minimum distance along one of the axes, relative to their ranges.
+
+    Returns:
+        Their indices; of points that are close to each other, the first one.
+    """
+    extent = np.ptp(points, axis=0)
+    scaled = points / np.where(extent, extent, 1)
+    chosen: list[int] = []
+    for index in range(len(points)):
+        if (abs(scaled[chosen] - scaled[index]).max(1) >= distance).all():
+            chosen.append(index)
+    return chosen
+
+
 @paper_style()
 def draw_embedding(
     points: np.ndarray,
     axis_labels: Sequence[str],
     labels: np.ndarray | None = None,
     classes: Sequence[str] = (),
-    thumbnails: np.ndarray | None = None,
+    thumbnails: Mapping[int, np.ndarray] | None = None,
 ) -> Figure:
     """Plot embedded features, coloured by class.
 
@@ -66,7 +83,7 @@ def draw_embedding(
         axis_labels: Labels of both axes.
         labels: Class indices (N,); None draws all points in one colour.
         classes: Names of the classes.
-        thumbnails: Images (N, H, W, 3), drawn at the points where there is room.
+        thumbnails: Index of a point → image (H, W, 3) to draw there, see :func:`spaced_points`.
     """
     figure = Figure(figsize=(TEXT_WIDTH, 4.6))
     axes = figure.add_subplot()
@@ -94,23 +111,7 @@ def draw_embedding(
         if len(present) <= _LEGEND:
             figure.legend(loc='outside right center', markerscale=1.5, handletextpad=0.1)
     axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1], xticks=[], yticks=[])
-    if thumbnails is not None:
-        _draw_thumbnails(axes, points, thumbnails, colors)
-    return figure
-
-
-def _draw_thumbnails(
-    axes: Axes, points: np.ndarray, thumbnails: np.ndarray, colors: Sequence[str]
-) -> None:
-    extent = np.ptp(points, axis=0)
-    extent[extent == 0] = 1
-    scaled = points / extent
-    shown: list[int] = []
-    for index in range(len(points)):
-        if shown and (abs(scaled[shown] - scaled[index]).max(1) < _THUMBNAIL).any():
-            continue
-        shown.append(index)
-        image = thumbnails[index]
+    for index, image in (thumbnails or {}).items():
         axes.add_artist(
             AnnotationBbox(
                 OffsetImage(image, zoom=16 / max(image.shape[:2])),
@@ -119,3 +120,4 @@ def _draw_thumbnails(
                 bboxprops=dict(facecolor=colors[index], edgecolor='none'),
             )
         )
+    return figure

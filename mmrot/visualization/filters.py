@@ -65,7 +65,7 @@ def draw_filters(filters: Tensor, columns: int = 16) -> Figure:
     if not filters.isfinite().all():
         raise UserError('The filters are not finite.')
     # few filters are much larger than the others
-    limit = max(float(np.quantile(filters.abs().cpu().numpy(), 0.999)), 1e-12)
+    limit = max(float(np.quantile(filters.abs().cpu().numpy(), 0.995)), 1e-12)
     tiles = (filters.cpu() / (2 * limit) + 0.5).clamp(0, 1)
     sheet = make_grid(tiles, columns, padding=1, pad_value=1.0).permute(1, 2, 0).numpy()
     rows = math.ceil(len(filters) / columns)

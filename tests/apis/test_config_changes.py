@@ -152,6 +152,12 @@ def test_with_labelled_folder_replaces_a_multi_label_head(labelled_folder):
     assert (head.type, head.loss.use_sigmoid) == ('mmpretrain.LinearClsHead', False)
 
 
+def test_with_labelled_folder_leaves_a_pretraining_model_alone(labelled_folder):
+    cfg = with_labelled_folder(shipped('rotnet/alexnet_in1k.py'), str(labelled_folder))
+    assert cfg.model == shipped('rotnet/alexnet_in1k.py').model
+    assert DATASETS.build(cfg.test_dataloader.dataset).get_data_info(5)['gt_label'] == 2
+
+
 @pytest.mark.parametrize(
     ('folders', 'message'),
     [

@@ -15,6 +15,8 @@ def test_figure_shows_percent_of_each_actual_rotation():
     (axes,) = draw_confusion(torch.tensor([[3, 1], [0, 8]]), (0, 180)).axes
     np.testing.assert_allclose(axes.images[0].get_array(), [[75, 25], [0, 100]])
     assert [text.get_text() for text in axes.texts] == ['75.0', '25.0', '0.0', '100.0']
+    colours = [text.get_color() for text in axes.texts]
+    assert colours == ['white', 'black', 'black', 'white']
     assert [label.get_text() for label in axes.get_yticklabels()] == ['0°', '180°']
     assert axes.get_title() == '91.7 % of 12 copies right'
     assert (axes.get_ylabel(), axes.get_xlabel()) == ('actual rotation', 'predicted rotation')

@@ -5,7 +5,7 @@ from matplotlib.offsetbox import AnnotationBbox
 from sklearn.metrics import silhouette_score
 
 from mmrot.errors import UserError
-from mmrot.visualization import draw_embedding, embed
+from mmrot.visualization import draw_embedding, embed, spaced_points
 
 
 def clusters(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -49,13 +49,20 @@ def test_points_are_coloured_by_class():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ['cat', 'owl']
 
 
-def test_thumbnails_do_not_overlap_and_have_the_colour_of_their_class():
-    points = np.array([[0.0, 0], [0.001, 0.001], [1, 1]])
-    images = np.stack([np.full((8, 8, 3), value, np.uint8) for value in (10, 20, 30)])
+def test_points_with_thumbnails_are_apart():
+    points = np.array([[0.0, 0], [0.1, 10], [10, 50], [0, 100], [0.5, 20]])
+    # distances relative to ranges of 10 and 100: point 1 is 0.1 from point 0, point 4 is 0.2
+    assert spaced_points(points, 0.15) == [0, 2, 3, 4]
+    assert spaced_points(np.zeros((3, 2))) == [0]
+
+
+def test_thumbnails_have_the_colour_of_their_class():
+    points = np.array([[0.0, 0], [0.5, 0.5], [1, 1]])
+    images = {i: np.full((8, 8, 3), 10 * i, np.uint8) for i in (0, 2)}
     (axes,) = draw_embedding(points, ['x', 'y'], np.array([0, 0, 1]), (), images).axes
     drawn = [artist for artist in axes.artists if isinstance(artist, AnnotationBbox)]
     assert [tuple(artist.xy) for artist in drawn] == [(0, 0), (1, 1)]
-    assert [artist.offsetbox.get_data()[0, 0, 0] for artist in drawn] == [10, 30]
+    assert [artist.offsetbox.get_data()[0, 0, 0] for artist in drawn] == [0, 20]
     for artist, collection in zip(drawn, axes.collections, strict=True):
         frame = to_rgb(artist.patch.get_facecolor())
         np.testing.assert_allclose(frame, collection.get_facecolor()[0, :3])
