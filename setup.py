@@ -39,6 +39,7 @@ setup(
         'rich',
         'matplotlib',
     ],
+    extras_require={'vis': ['tensorboard', 'wandb']},  # for --vis
     classifiers=[
         'Programming Language :: Python :: 3',
         'Programming Language :: Python :: 3.10',

@@ -15,7 +15,7 @@ _base_ = [
 
 train_dataloader = val_dataloader = test_dataloader = dict(batch_size=32)
 default_hooks = dict(
-    logger=dict(interval=50),
+    logger=dict(interval=50, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=200, save_best='rotation/accuracy'),
 )
 log_processor = dict(by_epoch=False)

@@ -15,6 +15,7 @@ from .config_changes import (
     with_options,
     with_result_table,
     with_tta,
+    with_vis_backends,
 )
 from .feature_evaluation import evaluate_features
 from .features import extract_features
@@ -53,4 +54,5 @@ __all__ = [
     'with_options',
     'with_result_table',
     'with_tta',
+    'with_vis_backends',
 ]

@@ -7,7 +7,8 @@ The command-line options are implemented by these functions; in Python, chain th
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -307,6 +308,35 @@ def with_amp(cfg: Config) -> Config:
     else:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    return cfg
+
+
+def with_vis_backends(cfg: Config, names: Sequence[str]) -> Config:
+    """Return a config that also logs to TensorBoard or Weights & Biases.
+
+    The local files of the config are written as before. Validation is logged over iterations,
+    as training is, instead of epochs.
+
+    Args:
+        cfg: Config of mmrot, mmpretrain, mmdet or mmseg.
+        names: ``'tensorboard'``, ``'wandb'`` or both.
+
+    Raises:
+        UserError: If their package is not installed.
+    """
+    cfg = copy.deepcopy(cfg)
+    visualizer = cfg.get('visualizer') or ConfigDict(type='mmengine.Visualizer')
+    backends = visualizer.get('vis_backends') or [ConfigDict(type='mmengine.LocalVisBackend')]
+    for name in names:
+        if find_spec(name) is None:
+            raise UserError(f'--vis {name} needs a package: pip install {name}')
+        kind = f'{name.capitalize()}VisBackend'
+        if not any(backend.type.rpartition('.')[2] == kind for backend in backends):
+            backends.append(ConfigDict(type=f'mmengine.{kind}'))
+    cfg.visualizer = {**visualizer, 'vis_backends': backends}
+    hooks = cfg.get('default_hooks', {})
+    logger = {'type': 'mmengine.LoggerHook', **hooks.get('logger', {})}
+    cfg.default_hooks = {**hooks, 'logger': {**logger, 'log_metric_by_epoch': False}}
     return cfg
 
 

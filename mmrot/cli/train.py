@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmrot.apis import with_amp
+from mmrot.apis import with_amp, with_vis_backends
 from mmrot.engine.distributed import end_process, uses_gloo
 from mmrot.errors import UserError
 from mmrot.weights.checkpoint import safe_checkpoint_loading
@@ -40,6 +40,12 @@ def train_options() -> argparse.ArgumentParser:
         action='store_true',
         help='train in a work dir that contains another run; files of the same name are replaced',
     )
+    parser.add_argument(
+        '--vis',
+        action='append',
+        choices=['tensorboard', 'wandb'],
+        help='also log to TensorBoard or Weights & Biases; may be repeated',
+    )
     parser.add_argument('--no-validate', action='store_true', help='do not validate')
     parser.add_argument(
         '--auto-scale-lr',
@@ -68,6 +74,8 @@ def train(args: argparse.Namespace) -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         cfg = with_amp(cfg)
+    if args.vis:
+        cfg = with_vis_backends(cfg, args.vis)
     if args.load_from is not None:
         if args.resume is not None or args.backbone is not None:
             raise UserError('--load-from excludes --resume and --backbone.')

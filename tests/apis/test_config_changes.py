@@ -19,6 +19,7 @@ from mmrot.apis import (
     with_options,
     with_result_table,
     with_tta,
+    with_vis_backends,
 )
 from mmrot.errors import UserError
 
@@ -285,6 +286,23 @@ def test_with_amp_depends_on_the_device(device, wrapper, monkeypatch):
     monkeypatch.setattr('mmrot.apis.config_changes.get_device', lambda: device)
     cfg = with_amp(Config({'optim_wrapper': {'type': 'OptimWrapper'}}))
     assert cfg.optim_wrapper == wrapper
+
+
+def test_with_vis_backends_adds_to_those_of_the_config(monkeypatch):
+    monkeypatch.setattr('mmrot.apis.config_changes.find_spec', lambda name: name)
+    cfg = with_vis_backends(shipped('rotnet/nin4_digits.py'), ['tensorboard', 'wandb'])
+    kinds = [f'mmengine.{kind}VisBackend' for kind in ('Local', 'Tensorboard', 'Wandb')]
+    assert [backend.type for backend in cfg.visualizer.vis_backends] == kinds
+    assert cfg.default_hooks.logger.log_metric_by_epoch is False
+    assert with_vis_backends(cfg, ['wandb']).visualizer == cfg.visualizer
+    bare = with_vis_backends(Config(), ['tensorboard'])
+    assert [backend.type for backend in bare.visualizer.vis_backends] == kinds[:2]
+
+
+def test_with_vis_backends_names_the_missing_package(monkeypatch):
+    monkeypatch.setattr('mmrot.apis.config_changes.find_spec', lambda name: None)
+    with pytest.raises(UserError, match='--vis wandb needs a package: pip install wandb'):
+        with_vis_backends(Config(), ['wandb'])
 
 
 def test_with_tta_wraps_model_and_pipeline():

@@ -226,6 +226,24 @@ def test_amp_on_a_cpu_trains_in_bfloat16_where_supported(
     assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float32}
 
 
+def test_vis_logs_training_and_validation_over_iterations(tmp_path, run_tool):
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run_tool(
+        *('train', DIGITS, '--vis', 'tensorboard', '--work-dir', tmp_path),
+        *(*OPTIONS, 'train_cfg.max_epochs=2', 'default_hooks.logger.interval=1'),
+    )
+    (events,) = tmp_path.glob('*/vis_data/events.*')
+    curves = EventAccumulator(str(events)).Reload()
+    iterations = [event.step for event in curves.Scalars('loss')]
+    per_epoch = len(iterations) // 2
+    assert iterations == [*range(1, 2 * per_epoch + 1)]
+    validations = [event.step for event in curves.Scalars('rotation/accuracy')]
+    assert validations == [per_epoch, 2 * per_epoch]
+    assert curves.Scalars('loss')[-1].value == pytest.approx(logged(tmp_path)[-2]['loss'])
+
+
 def test_auto_scale_lr_counts_images_not_copies(tmp_path, run_tool):
     """16 of 64 images per batch, rotated or not: a quarter of the rate."""
     options = [*OPTIONS, 'train_dataloader.batch_size=16', 'train_dataloader.dataset.indices=16']
