@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -142,7 +143,8 @@ def test_failing_rank_ends_the_job(job, tmp_path):
     )
     assert run.returncode == 1
     assert 'this rank fails' in run.stderr
-    assert 'mmrot: error: the process of rank 1 exited with status 1' in run.stderr
+    # rank 0 loses its peer and fails too; torchrun names the one that it finds first
+    assert re.search('mmrot: error: the process of rank [01] exited with status 1', run.stderr)
 
 
 @pytest.mark.slow
