@@ -15,7 +15,7 @@ LAYERS = (
     {'weights'},
     {'evaluation', 'models', 'datasets'},
     {'archive', 'rotation', 'registry', 'config'},
-    {'errors', 'packages', 'version'},
+    {'errors', 'files', 'packages', 'version'},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

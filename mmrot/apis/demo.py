@@ -26,6 +26,7 @@ from mmrot.datasets import Digits, InMemoryImages
 from mmrot.datasets.per_class_subset import draw_per_class
 from mmrot.engine.runner import Runner
 from mmrot.evaluation.features import Features, extract_dataset
+from mmrot.files import write_atomically
 from mmrot.visualization import draw_rotation_predictions
 
 LABELS_PER_CLASS = (2, 5, 10, 20)
@@ -242,7 +243,7 @@ def run_demo(work_dir: str, cfg_options: Mapping | None = None) -> dict:
         train_seconds=round(train_seconds, 1),
         seconds=round(time.monotonic() - start, 1),
     )
-    Path(work_dir, 'demo.json').write_text(json.dumps(result, indent=2) + '\n')
+    write_atomically(Path(work_dir, 'demo.json'), json.dumps(result, indent=2) + '\n')
     print(
         f'Rotation accuracy on test digits: {_mean_std(rotation_accuracy)} % (chance: 25 %).\n'
         f'Predicted rotations: {picture}\n'

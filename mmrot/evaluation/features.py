@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mmrot.errors import UserError
+from mmrot.files import write_atomically
 
 # How to pool a feature map: 'avg', a number of elements, or arguments of avg_pool2d.
 Pool = str | int | Mapping[str, Any]
@@ -357,9 +358,7 @@ def _start(
     for name, (dtype, shape) in {**arrays, 'done': (bool, (meta['images'],))}.items():
         np.lib.format.open_memmap(folder / f'{name}.npy', 'w+', dtype, shape).flush()
     # last, so that a folder with it has all files
-    temporary = folder / f'{_JSON}.tmp'
-    temporary.write_text(json.dumps(meta, indent=2) + '\n', encoding='utf-8')
-    temporary.replace(folder / _JSON)
+    write_atomically(folder / _JSON, json.dumps(meta, indent=2) + '\n')
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:

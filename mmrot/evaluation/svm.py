@@ -20,6 +20,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.svm import LinearSVC
 
 from mmrot.errors import UserError
+from mmrot.files import write_atomically
 
 from .average_precision import average_precision_area, average_precision_interpolated
 from .voc07_average_precision import average_precision_11_points
@@ -251,9 +252,7 @@ def _per_class(
     )
     for index, result in track(done, total=len(missing), description='SVMs', transient=True):
         content = {'fingerprint': stamp, 'name': classes[index], **result}
-        temporary = files[index].with_suffix('.tmp')
-        temporary.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-        temporary.replace(files[index])
+        write_atomically(files[index], json.dumps(content, indent=1) + '\n')
     return [json.loads(file.read_text(encoding='utf-8')) for file in files]
 
 

@@ -4,7 +4,7 @@ from .constant_answers import constant_answers
 from .data_name import data_name
 from .environment import environment
 from .published import published_table, published_tables
-from .record import Record, read_records, write_atomically, write_records
+from .record import Record, read_records, write_records
 from .table import ResultTable, format_mean, print_tables, result_tables, write_results
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     'published_tables',
     'read_records',
     'result_tables',
-    'write_atomically',
     'write_records',
     'write_results',
 ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmrot.errors import UserError
+from mmrot.files import write_atomically
 
 _REQUIRED = ('table', 'row', 'values', 'data', 'images')
 # The fields that runs share when they differ only in their seed.
@@ -123,15 +124,3 @@ def _to_json(record: Record) -> dict[str, Any]:
     content = {key: value for key, value in asdict(record).items() if value is not None}
     content['values'] = {column: round(value, 4) for column, value in record.values.items()}
     return content
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file completely or not at all.
-
-    Args:
-        path: The file; an existing one is replaced.
-        text: Its new content.
-    """
-    temporary = path.with_name(f'{path.name}.tmp')
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)

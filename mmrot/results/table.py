@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmrot.errors import UserError
+from mmrot.files import write_atomically
 
 from .published import published_tables
 from .record import Record, write_records
@@ -214,8 +215,8 @@ def write_results(records: Sequence[Record], folder: str | Path, stem: str = 're
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tables = [f'{table.title}\n\n{table.to_markdown()}' for table in result_tables(records)]
-    (folder / f'{stem}.md').write_text('\n'.join(tables), encoding='utf-8')
     write_records(records, folder / f'{stem}.json')
+    write_atomically(folder / f'{stem}.md', '\n'.join(tables))
 
 
 def print_tables(records: Sequence[Record]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mmrot.errors import UserError
-from mmrot.results import write_atomically
+from mmrot.files import write_atomically
 
 
 class Job:
