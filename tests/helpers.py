@@ -14,11 +14,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from torch import nn
 
+from mmrot.config import config_path
 from mmrot.models import NIN
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -129,3 +131,26 @@ def run_ranks(function: Callable, world_size: int, folder: Path) -> None:
         process.join(60)
         process.kill()
     assert [process.exitcode for process in processes] == [0] * world_size
+
+
+def tiny_config(work_dir, **changes) -> Config:
+    """Return the digits config with a small network and 8 images, which are not augmented."""
+    cfg = Config.fromfile(config_path('rotnet/nin4_digits.py'))
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(work_dir),
+            'model.backbone.width': 6,
+            'model.head.in_channels': 6,
+            'train_dataloader.dataset.indices': 8,
+            'train_dataloader.dataset.pipeline': [dict(type='mmpretrain.PackInputs')],
+            'train_dataloader.batch_size': 4,
+            'val_dataloader.dataset.indices': 4,
+            'test_dataloader.dataset.indices': 4,
+            'train_cfg.max_epochs': 1,
+            'default_hooks.checkpoint.interval': 1,
+            'default_hooks.logger.interval': 1,
+            'log_level': 'ERROR',
+            **changes,
+        }
+    )
+    return cfg

@@ -9,6 +9,7 @@ default_hooks = dict(
     checkpoint=dict(type='mmengine.CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='mmengine.DistSamplerSeedHook'),
     sync_buffers=dict(type='mmrot.SyncBuffersHook'),
+    check_loss=dict(type='mmrot.CheckLossHook'),
 )
 
 env_cfg = dict(

@@ -15,6 +15,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='mmengine.DistSamplerSeedHook'),
     sync_buffers=dict(type='mmrot.SyncBuffersHook'),
+    check_loss=dict(type='mmrot.CheckLossHook'),
     load_backbone=dict(type='mmrot.LoadBackboneHook', checkpoint=None),  # --backbone sets it
     result_table=dict(type='mmrot.ResultTableHook'),
 )

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmrot.apis import with_amp, with_vis_backends
 from mmrot.engine.distributed import end_process, uses_gloo
+from mmrot.engine.resume import list_checkpoints
 from mmrot.errors import UserError
 from mmrot.weights.checkpoint import safe_checkpoint_loading
 
@@ -100,7 +101,7 @@ def train(args: argparse.Namespace) -> None:
 def _report_interrupt(runner: Runner) -> None:
     """Print how to resume, in three lines, and exit with the status of an interrupt."""
     if is_main_process():
-        last = find_latest_checkpoint(runner.work_dir)
+        last = next(iter(list_checkpoints(runner.work_dir)), None)
         command = [arg for arg in sys.argv if arg not in ('--resume', '--overwrite')]
         print(
             f'mmrot: interrupted after {runner.iter} iterations.',

@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader
 from mmrot.errors import UserError
 from mmrot.models import LayerProbes
 
+from .resume import list_checkpoints
+
 # The column of ResultTableHook that stands for the number of labels per class.
 NUM_PER_CLASS = 'num_per_class'
 
@@ -23,10 +25,10 @@ def check_unused(work_dir: str | Path) -> None:
     Raises:
         UserError: If there are results or checkpoints.
     """
-    for name in ('results.json', 'last_checkpoint'):
-        if Path(work_dir, name).exists():
+    for path in (Path(work_dir, 'results.json'), *list_checkpoints(work_dir)[:1]):
+        if path.exists():
             raise UserError(
-                f'{Path(work_dir, name)} is from an earlier run. Use --resume, another '
+                f'{path} is from an earlier run. Use --resume, another '
                 '--work-dir, or --overwrite to replace it.'
             )
 

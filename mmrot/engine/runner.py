@@ -4,14 +4,14 @@ import pickle
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import is_distributed, is_main_process
+from mmengine.dist import is_distributed, is_main_process, master_only
 from mmengine.logging import MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
@@ -20,16 +20,21 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmrot.errors import UserError, first_few
+from mmrot.errors import UserError
+from mmrot.files import replacing
 from mmrot.models import RotationPred, TenCropClassifier
 from mmrot.weights.checkpoint import safe_checkpoint_loading
 
 from .distributed import init_gloo, unwrap
 from .held_log import HeldLog
+from .lock import locked
 from .preflight import check_unused
+from .resume import check_finite, check_resumable, find_resumable
 
 # Entries of default_hooks. Up to 0.1, configs listed these hooks in custom_hooks.
 _KEYED_HOOKS = ('load_backbone', 'result_table', 'check_classes', 'check_masks')
+# mmengine's checkpoint hook, which mmrot's replaces.
+_CHECKPOINT_HOOKS = ('CheckpointHook', 'mmengine.CheckpointHook')
 # What mmengine takes from a dataloader's config besides DataLoader's arguments.
 _LOADER_FIELDS = {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch', '_scope_'}
 # What changes in a scheduler during training.
@@ -48,7 +53,10 @@ class Runner(MMEngineRunner):
       mmengine logs a warning and trains the missing parameters from scratch.
     - An empty dataset is an error that names its folder.
     - A work directory with checkpoints or results of another run is refused unless the config has
-      ``overwrite=True``.
+      ``overwrite=True``, and so is one in which another job is training.
+    - A checkpoint is written under another name and renamed when it is complete; weights that are
+      not finite are not saved. ``resume`` without ``load_from`` takes the newest checkpoint of
+      the work directory that can be loaded.
     - The log and the config are written after the first iteration, so that a job that cannot
       start leaves nothing but its error, and one that only tests overwrites no config.
     """
@@ -56,6 +64,7 @@ class Runner(MMEngineRunner):
     _testing = False
     _config_dumped = False
     _held_log: HeldLog | None = None
+    _load_from: str | None  # mmengine's
 
     def __init__(self, *args, work_dir: str, **kwargs) -> None:
         folder = Path(work_dir).absolute()
@@ -91,9 +100,10 @@ class Runner(MMEngineRunner):
         """Train the model.
 
         Raises:
-            UserError: If the work directory contains another run.
+            UserError: If the work directory contains another run, or another job is training
+                there.
         """
-        with self._starting():
+        with self._starting(), locked(self.work_dir) if is_main_process() else nullcontext():
             if not self._resume and not self.cfg.get('overwrite'):
                 check_unused(self.work_dir)
             model = super().train()
@@ -125,6 +135,10 @@ class Runner(MMEngineRunner):
             default_hooks = {
                 key: hook for key, hook in (default_hooks or {}).items() if key not in _KEYED_HOOKS
             }
+        default_hooks = dict(default_hooks or {})
+        saving = default_hooks.get('checkpoint', {'type': 'CheckpointHook', 'interval': 1})
+        if isinstance(saving, dict) and saving.get('type') in _CHECKPOINT_HOOKS:
+            default_hooks['checkpoint'] = {**saving, 'type': 'mmrot.CheckpointHook'}
         super().register_hooks(default_hooks, custom_hooks)
 
     @staticmethod
@@ -177,12 +191,8 @@ class Runner(MMEngineRunner):
                     )
         except RuntimeError as error:  # of load_state_dict
             raise UserError(f'checkpoint {filename} does not match the model: {error}') from error
-        missing = [key for key in ('meta', 'message_hub') if key not in checkpoint]
-        if self._resume and missing:
-            raise UserError(
-                f'checkpoint {filename} has no {first_few(map(repr, missing))}, so training '
-                'cannot be resumed from it. Use load_from to load only the weights.'
-            )
+        if self._resume:
+            check_resumable(checkpoint, filename)
         return checkpoint
 
     def resume(self, filename: str, *args, **kwargs) -> None:
@@ -201,6 +211,40 @@ class Runner(MMEngineRunner):
                 f"train with the config's values, start anew from the weights: --load-from "
                 f'{filename} and another --work-dir.'
             )
+
+    def load_or_resume(self) -> None:
+        """Load or resume, by default from the newest checkpoint that can be loaded."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            newest, refused = find_resumable(self.work_dir)
+            for reason in refused:
+                self.logger.warning(f'Not resuming from the newest checkpoint: {reason}')
+            if newest is None:
+                self.logger.warning(
+                    f'No checkpoint in {self.work_dir}: training starts from the beginning.'
+                )
+                return
+            self._load_from = str(newest)
+        super().load_or_resume()
+
+    @master_only
+    def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
+        """Save a checkpoint completely or not at all.
+
+        Args:
+            out_dir: Folder or address of a storage.
+            filename: Name of the checkpoint.
+            *args: Further arguments of mmengine's method.
+            **kwargs: Further arguments of mmengine's method.
+
+        Raises:
+            UserError: If a weight is not finite. Nothing is written.
+        """
+        check_finite(unwrap(self.model).state_dict(), f'{filename} is not saved')
+        if '://' in str(out_dir):
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with replacing(Path(out_dir, filename)) as temporary:
+            super().save_checkpoint(str(temporary.parent), temporary.name, *args, **kwargs)
 
     def test(self) -> dict:
         """Test a checkpoint, which must match the model."""

@@ -20,7 +20,7 @@ def classifier():
     )
 
 
-@pytest.mark.parametrize('name', ['results.json', 'last_checkpoint'])
+@pytest.mark.parametrize('name', ['results.json', 'epoch_1.pth', 'iter_600.pth'])
 def test_used_work_dir_raises(name, tmp_path):
     check_unused(tmp_path)
     (tmp_path / name).touch()

@@ -2,44 +2,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import forget_jobs, logged, losses
+from helpers import forget_jobs, logged, losses, tiny_config
 from mmengine.config import Config
 
-import mmrot
 from mmrot.engine import Runner
 from mmrot.errors import UserError
 from mmrot.models import RotationPred
 from mmrot.registry import MODELS
 
-DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
-
 
 @MODELS.register_module(force=True)
 class OwnRotationPred(RotationPred):
     """A user's subclass."""
-
-
-def tiny_config(work_dir, **changes) -> Config:
-    """Return the digits config with a small network and 8 images, which are not augmented."""
-    cfg = Config.fromfile(DIGITS)
-    cfg.merge_from_dict(
-        {
-            'work_dir': str(work_dir),
-            'model.backbone.width': 6,
-            'model.head.in_channels': 6,
-            'train_dataloader.dataset.indices': 8,
-            'train_dataloader.dataset.pipeline': [dict(type='mmpretrain.PackInputs')],
-            'train_dataloader.batch_size': 4,
-            'val_dataloader.dataset.indices': 4,
-            'test_dataloader.dataset.indices': 4,
-            'train_cfg.max_epochs': 1,
-            'default_hooks.checkpoint.interval': 1,
-            'default_hooks.logger.interval': 1,
-            'log_level': 'ERROR',
-            **changes,
-        }
-    )
-    return cfg
 
 
 @pytest.fixture(scope='module')

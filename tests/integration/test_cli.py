@@ -144,7 +144,7 @@ def test_used_work_dir_is_refused_or_overwritten(finished, tmp_path, run_tool):
     arguments = ['train', DIGITS, '--work-dir', tmp_path / 'used']
     before = snapshot(tmp_path / 'used')
     folders = [*(tmp_path / 'used').iterdir()]
-    with pytest.raises(SystemExit, match=r'last_checkpoint is from an earlier run\. Use --resume'):
+    with pytest.raises(SystemExit, match=r'epoch_\d+\.pth is from an earlier run\. Use --resume'):
         run_tool(*arguments, *OPTIONS)
     assert snapshot(tmp_path / 'used') == before
     assert [*(tmp_path / 'used').iterdir()] == folders  # not even a log

@@ -1,4 +1,6 @@
 from .check_classes_hook import CheckClassesHook
+from .check_loss_hook import CheckLossHook
+from .checkpoint_hook import CheckpointHook
 from .load_backbone_hook import LoadBackboneHook
 from .progress_line_hook import ProgressLineHook
 from .result_table_hook import ResultTableHook
@@ -6,6 +8,8 @@ from .sync_buffers_hook import SyncBuffersHook
 
 __all__ = [
     'CheckClassesHook',
+    'CheckLossHook',
+    'CheckpointHook',
     'LoadBackboneHook',
     'ProgressLineHook',
     'ResultTableHook',

@@ -87,7 +87,7 @@ def test_run_writes_and_prints_its_results(labelled_folder, tmp_path, run_tool, 
 
     # a run that was interrupted during its last validation is validated when it is resumed
     (tmp_path / 'results.json').unlink()
-    with pytest.raises(SystemExit, match=r'last_checkpoint is from an earlier run. Use --resume'):
+    with pytest.raises(SystemExit, match=r'epoch_\d+.pth is from an earlier run. Use --resume'):
         run_tool('train', *arguments, '--cfg-options', *TINY)
     run_tool('train', *arguments, '--resume', '--cfg-options', *TINY)
     (again,) = read_records(tmp_path)
