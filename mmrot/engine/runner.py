@@ -23,7 +23,8 @@ from torch.utils.data import DataLoader
 from mmrot.errors import UserError
 from mmrot.files import replacing
 from mmrot.models import RotationPred, TenCropClassifier
-from mmrot.weights.checkpoint import safe_checkpoint_loading
+from mmrot.weights.checkpoint import check_weights, safe_checkpoint_loading
+from mmrot.weights.digest import SHA256, weights_sha256
 
 from .distributed import init_gloo, unwrap
 from .held_log import HeldLog
@@ -258,10 +259,19 @@ class Runner(MMEngineRunner):
         self.load_or_resume()
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
-        """Call the hooks; write the log and the config after the first iteration."""
+        """Call the hooks; write the log and the config after the first iteration.
+
+        The weights of a checkpoint are hashed after all hooks may have changed them, and checked
+        before any does.
+        """
         if fn_name in _STARTED and self._held_log is not None and self._held_log.holding:
             self._held_log.release()
+        if fn_name == 'after_load_checkpoint':
+            check_weights(kwargs['checkpoint'], self._load_from or 'to load')
         super().call_hook(fn_name, **kwargs)
+        if fn_name == 'before_save_checkpoint':
+            checkpoint = kwargs['checkpoint']
+            checkpoint['meta'][SHA256] = weights_sha256(checkpoint['state_dict'])
         if fn_name == 'after_train_iter' and not self._config_dumped:
             self._config_dumped = True
             super().dump_config()

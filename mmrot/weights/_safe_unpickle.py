@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch.serialization import (
     add_safe_globals,
@@ -64,7 +65,8 @@ class _Array:
         _, shape, dtype, fortran, data = state
         if not isinstance(dtype, _DType):
             raise _refusal('numpy.ndarray of objects')
-        self.value = dtype.read(data).reshape(shape, order='F' if fortran else 'C').copy()
+        # a read-only view: thousands of arrays may share the same bytes
+        self.value = dtype.read(data).reshape(shape, order='F' if fortran else 'C')
 
 
 class _LogBuffer:
@@ -73,8 +75,11 @@ class _LogBuffer:
     value: HistoryBuffer | None = None
 
     def __setstate__(self, state: dict) -> None:
-        log, count = (real_objects(state[f'_{name}_history']) for name in ('log', 'count'))
-        self.value = HistoryBuffer(log, count, state['max_length'])
+        histories = [state[f'_{name}_history'] for name in ('log', 'count')]
+        if not all(isinstance(history, _Array) for history in histories):
+            raise _refusal('HistoryBuffer without arrays')
+        self.value = HistoryBuffer(max_length=state['max_length'])
+        self.value._log_history, self.value._count_history = (item.value for item in histories)
 
 
 def _reconstruct(*args: Any) -> _Array:
@@ -121,12 +126,59 @@ def stand_ins() -> Iterator[None]:
 
 
 def real_objects(value: Any) -> Any:
-    """Replace the stand-ins in nested dictionaries, lists and tuples with real objects."""
-    if isinstance(value, _DType | _Array | _LogBuffer):
-        return value.value
-    if isinstance(value, dict):
-        for key in value:
-            value[key] = real_objects(value[key])
-    elif type(value) in (list, tuple):
-        return type(value)(real_objects(item) for item in value)
-    return value
+    """Replace the stand-ins in nested dictionaries, lists and tuples with real objects.
+
+    Each container is visited once: 2,000 bytes of nested, shared ones can have 2^40 paths.
+
+    Raises:
+        pickle.UnpicklingError: If a container contains itself.
+    """
+    done: dict[int, Any] = {}
+    kept: list[Any] = []  # so that no id is used twice
+
+    def replace(value: Any) -> Any:
+        if isinstance(value, _DType | _Array | _LogBuffer):
+            return value.value
+        if not isinstance(value, dict) and type(value) not in (list, tuple):
+            return value
+        if id(value) in done:
+            if done[id(value)] is pending:
+                raise _refusal('a container that contains itself')
+            return done[id(value)]
+        done[id(value)] = pending
+        kept.append(value)
+        if isinstance(value, dict):
+            for key in value:
+                value[key] = replace(value[key])
+            result = value
+        else:
+            result = type(value)(replace(item) for item in value)
+        done[id(value)] = result
+        return result
+
+    pending = object()
+    return replace(value)
+
+
+def check_tensors(value: Any, limit: int) -> None:
+    """Check that no tensor is larger than the file that it comes from.
+
+    A tensor can repeat its elements by strides of zero, and a sparse one can have any shape: a
+    file of 1,500 bytes can contain a tensor of 4 TB, which any copy of it would allocate.
+
+    Args:
+        value: Nested dictionaries, lists and tuples, none of which contains itself.
+        limit: Size of the file in bytes.
+
+    Raises:
+        pickle.UnpicklingError: If a tensor is larger.
+    """
+    seen: set[int] = set()
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, torch.Tensor) and item.numel() * item.element_size() > limit:
+            raise _refusal(f'a tensor of {item.numel() * item.element_size():,} bytes')
+        if isinstance(item, dict | list | tuple | set) and id(item) not in seen:
+            seen.add(id(item))
+            stack.extend(item.values() if isinstance(item, dict) else item)

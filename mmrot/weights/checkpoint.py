@@ -6,18 +6,20 @@ import pickle
 import re
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import mmengine
 import torch
 from mmengine.runner import CheckpointLoader
-from torch.hub import load_state_dict_from_url
+from torch.hub import download_url_to_file, get_dir
 
+from mmrot.archive import check_archive
 from mmrot.errors import UserError
 
-from ._safe_unpickle import real_objects, stand_ins
+from ._safe_unpickle import check_tensors, real_objects, stand_ins
+from .digest import SHA256, weights_sha256
 
 # Object storage in mmengine's notation, such as s3://bucket/file and cluster:s3://bucket/file.
 _STORAGE = r'(\S+\:)?(s3|petrel)://'
@@ -26,6 +28,7 @@ _UNREADABLE = (
     AssertionError,
     EOFError,
     LookupError,
+    MemoryError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -45,32 +48,35 @@ def load_checkpoint(
         trust: Whether to unpickle arbitrary objects. The file can then run arbitrary code.
 
     Returns:
-        Content of the file.
+        Content of the file. NumPy arrays in it are read-only.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UserError: If the file is not a checkpoint, is truncated, or contains objects that are
-            not allowed; the message names the first one.
+        UserError: If the file is not a checkpoint, is truncated, would take more memory than its
+            size, or contains objects that are not allowed; the message names the first one. If
+            the weights do not match the hash that was saved with them.
     """
     name = str(file)
-    options: dict[str, Any] = dict(map_location=map_location, weights_only=not trust)
     remote = name.startswith(('http://', 'https://'))
     path: Any = Path(name).expanduser()
     if re.match(_STORAGE, name):
         path = io.BytesIO(mmengine.fileio.get(name, backend_args=dict(backend='petrel')))
-    elif not remote and not path.is_file():
+    elif remote:
+        path = _download(name)
+    elif not path.is_file():
         raise FileNotFoundError(f'checkpoint {name} does not exist.')
     try:
-        with stand_ins():
-            if remote:
-                # torch identifies earlier downloads by their name alone
-                cached = f'{hashlib.sha256(name.encode()).hexdigest()[:8]}-{path.name}'
-                content = load_state_dict_from_url(name, file_name=cached, **options)
-            else:
-                content = torch.load(path, **options)
+        with _opened(path) as stream:
+            if not trust:
+                _check_zip(stream)
+            with stand_ins():
+                content = torch.load(stream, map_location=map_location, weights_only=not trust)
+            size = stream.seek(0, io.SEEK_END)
         content = real_objects(content)
+        if not trust:
+            check_tensors(content, size)
     except (*_UNREADABLE, OSError) as error:
-        if isinstance(error, OSError) and (remote or error.filename):
+        if isinstance(error, OSError) and error.filename:
             raise  # the others are of truncated archives
         # torch's own message is mostly advice to load without restrictions
         reason = str(error.__context__ or error).partition('. ')[0].rstrip('.')[:200]
@@ -84,7 +90,49 @@ def load_checkpoint(
         ) from error
     if not isinstance(content, dict):
         raise UserError(f'checkpoint {name} contains a {type(content).__name__}, expected a dict.')
+    check_weights(content, name)
     return content
+
+
+def _opened(path: Any) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(path) if isinstance(path, io.BytesIO) else open(path, 'rb')
+
+
+def _check_zip(stream: BinaryIO) -> None:
+    """Check a file in PyTorch's zip format; files in its older formats are not compressed."""
+    zipped = stream.read(4) == b'PK\3\4'
+    if zipped:
+        check_archive(stream)
+    stream.seek(0)
+
+
+def _download(address: str) -> Path:
+    """Download a file, unless it was downloaded before."""
+    folder = Path(get_dir(), 'checkpoints')
+    folder.mkdir(parents=True, exist_ok=True)
+    # with the address, as files of different sources have the same name
+    file = folder / f'{hashlib.sha256(address.encode()).hexdigest()[:8]}-{Path(address).name}'
+    if not file.exists():
+        download_url_to_file(address, str(file))
+    return file
+
+
+def check_weights(checkpoint: dict[str, Any], name: str) -> None:
+    """Check the weights of a checkpoint against the SHA-256 hash in its ``meta``, if any.
+
+    Args:
+        checkpoint: Content of the file.
+        name: Name of the file, for the error message.
+
+    Raises:
+        UserError: If they differ.
+    """
+    meta, weights = checkpoint.get('meta'), checkpoint.get('state_dict')
+    expected = meta.get(SHA256) if isinstance(meta, dict) else None
+    if expected is not None and isinstance(weights, dict) and weights_sha256(weights) != expected:
+        raise UserError(
+            f'checkpoint {name} is damaged: its weights do not match the hash in meta.{SHA256}.'
+        )
 
 
 def sha256(file: str | Path) -> str:

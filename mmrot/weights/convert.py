@@ -27,6 +27,7 @@ from mmrot.version import __version__
 from .absorb_bn import absorb_bn, check_norm_eps
 from .checkpoint import load_checkpoint, sha256
 from .checkpoint_config import checkpoint_config
+from .digest import SHA256, weights_sha256
 from .export import export_backbone
 from .fold_std import PIXEL_STD, fold_std
 from .foreign import guess_format, import_rotnet
@@ -276,6 +277,7 @@ def write_weights(weights: dict[str, Tensor], out: str, source: str, what: str) 
     )
     temporary = path.with_name(f'.{path.name}.tmp')
     weights = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+    meta[SHA256] = weights_sha256(weights)
     try:
         torch.save(dict(meta=meta, state_dict=weights), temporary)
         final = path.with_name(f'{path.stem}-{sha256(temporary)[:8]}.pth')

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mmengine.runner import CheckpointLoader
 import mmrot
 from mmrot.errors import UserError
 from mmrot.weights.checkpoint import load_checkpoint, safe_checkpoint_loading
+from mmrot.weights.digest import SHA256, weights_sha256
 from mmrot.weights.state_dict import split_backbone, state_dict_of
 
 
@@ -109,6 +111,7 @@ def test_checkpoint_of_training_loads(tmp_path, run_tool):
     )
     checkpoint = load_checkpoint(tmp_path / 'epoch_1.pth')
     assert checkpoint['meta']['epoch'] == 1
+    assert checkpoint['meta'][SHA256] == weights_sha256(checkpoint['state_dict'])
     backbone, rest = split_backbone(state_dict_of(checkpoint, 'file'))
     assert len(backbone) == 72
     assert list(rest) == ['head.fc.weight', 'head.fc.bias']
@@ -189,3 +192,68 @@ def test_safe_globals_of_the_program_are_ignored_and_kept(tmp_path):
         with pytest.raises(ValueError, match='posix'):
             load_checkpoint(tmp_path / 'bad.pth')
     assert not (tmp_path / 'it ran').exists()
+
+
+def test_shared_containers_are_visited_once(tmp_path):
+    shared: dict = {'a': 1}
+    for _ in range(40):  # 2^40 paths
+        shared = {'left': shared, 'right': shared}
+    torch.save({'x': shared}, tmp_path / 'shared.pth')
+    found = load_checkpoint(tmp_path / 'shared.pth')['x']
+    assert found['left'] is found['right']
+    own: list = []
+    own.append(own)
+    torch.save({'x': own}, tmp_path / 'own.pth')
+    with pytest.raises(UserError, match=r'own\.pth .*container that contains itself'):
+        load_checkpoint(tmp_path / 'own.pth')
+
+
+def test_arrays_that_share_bytes_are_not_copied(tmp_path):
+    array = np.zeros(1000)
+    torch.save({'x': [array] * 3, 'log': HistoryBuffer([1.0], [1])}, tmp_path / 'a.pth')
+    found = load_checkpoint(tmp_path / 'a.pth')['x']
+    assert np.shares_memory(found[0], found[2])
+
+
+def test_compressed_checkpoint_is_refused_before_it_is_inflated(tmp_path):
+    torch.save({'a': torch.zeros(10**6)}, tmp_path / 'whole.pth')
+    with (
+        ZipFile(tmp_path / 'whole.pth') as whole,
+        ZipFile(tmp_path / 'small.pth', 'w', ZIP_DEFLATED) as small,
+    ):
+        for name in whole.namelist():
+            small.writestr(name, whole.read(name))
+    with pytest.raises(UserError, match=r"small\.pth .*data\.pkl' is compressed"):
+        load_checkpoint(tmp_path / 'small.pth')
+    assert load_checkpoint(tmp_path / 'small.pth', trust=True)['a'].sum() == 0
+
+
+def test_tensor_larger_than_its_file_is_refused(tmp_path):
+    torch.save({'a': torch.ones(1).expand(10**6, 10**6)}, tmp_path / 'a.pth')
+    with pytest.raises(UserError, match=r'a\.pth .*tensor of 4,000,000,000,000 bytes'):
+        load_checkpoint(tmp_path / 'a.pth')
+
+
+def test_changed_weights_are_noticed(tmp_path):
+    state = {'a': torch.rand(100), 'b': torch.ones(3, dtype=torch.bfloat16), 'n': torch.tensor(1)}
+    file = tmp_path / 'a.pth'
+    torch.save({'state_dict': state, 'meta': {SHA256: weights_sha256(state)}}, file)
+    assert load_checkpoint(file)['state_dict']['n'] == 1
+    content = bytearray(file.read_bytes())
+    content[content.index(state['a'].numpy().tobytes()) + 3] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r'a\.pth is damaged: its weights do not match the hash'):
+        load_checkpoint(file)
+
+
+def test_hash_depends_on_names_types_shapes_and_values():
+    state = {'a': torch.arange(6.0), 'b': torch.ones(2)}
+    expected = weights_sha256(state)
+    assert weights_sha256(dict(reversed(state.items()))) == expected
+    for changed in (
+        {'a': state['a'], 'c': state['b']},
+        {**state, 'a': state['a'].view(torch.int32)},
+        {**state, 'a': state['a'].view(2, 3)},
+        {**state, 'b': torch.zeros(2)},
+    ):
+        assert weights_sha256(changed) != expected
