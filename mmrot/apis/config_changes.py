@@ -199,8 +199,8 @@ def in_memory(cfg: Config) -> Config:
 
     Args:
         cfg: Config for pretraining or for a probe. The only random transforms that its
-            pipelines may contain are ``RandomCrop`` and ``RandomFlip``, after all
-            other steps except ``PackInputs``.
+            pipelines may contain are ``RandomCrop`` or bicubic ``RandomResizedCrop`` of the
+            pillow backend, and ``RandomFlip``, after all other steps except ``PackInputs``.
 
     Raises:
         UserError: If a pipeline is missing or has other random transforms.
@@ -214,6 +214,8 @@ def in_memory(cfg: Config) -> Config:
             kind = _class(cfg, TRANSFORMS, step)
             if kind is RandomCrop and _crops_with_zeros(step):
                 random.update(crop_size=step.crop_size, padding=step.get('padding') or 0)
+            elif kind is RandomResizedCrop and not random and _resizes_as_pillow(step):
+                random.update(crop_size=step.scale, crop_ratio_range=step.crop_ratio_range)
             elif kind is RandomFlip and _flips_half(step):
                 random['flip'] = True
             elif kind in _DETERMINISTIC and (kind is PackInputs or not random):
@@ -483,6 +485,17 @@ def _crops_with_zeros(step: ConfigDict) -> bool:
     sizes = (step.get('crop_size'), step.get('padding') or 0)
     known = {'type', '_scope_', 'crop_size', 'padding'}
     return set(step) <= known and all(isinstance(size, int) for size in sizes)
+
+
+def _resizes_as_pillow(step: ConfigDict) -> bool:
+    """Check that a RandomResizedCrop does what :func:`resize_crops` does."""
+    known = {'type', '_scope_', 'scale', 'crop_ratio_range', 'interpolation', 'backend'}
+    return (
+        set(step) <= known
+        and isinstance(step.scale, int)
+        and 'crop_ratio_range' in step
+        and (step.get('interpolation'), step.get('backend')) == ('bicubic', 'pillow')
+    )
 
 
 def _flips_half(step: ConfigDict) -> bool:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,97 @@ def crop_and_flip(images: Tensor, padding: int, offsets: Tensor, flips: Tensor) 
     return padded[index, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
+def sample_crops(
+    count: int,
+    side: int,
+    crop_ratio_range: Sequence[float],
+    generator: torch.Generator | None = None,
+    aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
+    attempts: int = 10,
+) -> Tensor:
+    """Sample crops with the distribution of mmpretrain's ``RandomResizedCrop``.
+
+    Args:
+        count: Number of crops N.
+        side: Side of the square images in pixels.
+        crop_ratio_range: Smallest and largest area relative to that of the image.
+        generator: Random generator, on the device of the result.
+        aspect_ratio_range: Smallest and largest ratio of width to height; its logarithm is
+            uniform.
+        attempts: Number of draws before the whole image is taken.
+
+    Returns:
+        (N, 4) int64: top, left, height and width in pixels.
+    """
+    device = generator.device if generator is not None else None
+    options = dict(device=device, generator=generator)
+    low, high = crop_ratio_range
+    areas = side**2 * (low + (high - low) * torch.rand(count, attempts, **options))
+    low, high = map(math.log, aspect_ratio_range)
+    ratios = (low + (high - low) * torch.rand(count, attempts, **options)).exp()
+    sizes = torch.stack([areas / ratios, areas * ratios], -1).sqrt().round().long()
+    fits = ((sizes > 0) & (sizes <= side)).all(-1)  # (N, attempts)
+    first = fits.int().argmax(1)
+    sizes = sizes[torch.arange(count, device=device), first]  # (N, 2)
+    sizes = torch.where(fits.any(1, keepdim=True), sizes, side)
+    # rand() rounded to 1 times the margin would be out of range
+    places = (torch.rand(count, 2, **options) * (side - sizes + 1)).long()
+    return torch.cat([places.minimum(side - sizes), sizes], 1)
+
+
+def _resampling(starts: Tensor, lengths: Tensor, inputs: int, outputs: int) -> Tensor:
+    """Return the weights of a bicubic antialiased resize along one axis.
+
+    They are those of Pillow: the kernel with a = -1/2, widened if the crop is larger than the
+    result, cut at the border of the crop and normalised.
+
+    Args:
+        starts: (N,) first pixel of each crop.
+        lengths: (N,) pixels of each crop.
+        inputs: Pixels of the image.
+        outputs: Pixels of the result.
+
+    Returns:
+        (N, outputs, inputs) float32.
+    """
+    device = starts.device
+    step = (lengths / outputs)[:, None, None]  # (N, 1, 1)
+    centers = (torch.arange(outputs, device=device)[:, None] + 0.5) * step  # (N, outputs, 1)
+    pixels = torch.arange(inputs, device=device) - starts[:, None, None]  # (N, 1, inputs)
+    x = ((pixels + 0.5 - centers) / step.clamp(min=1)).abs()
+    near = (1.5 * x - 2.5) * x**2 + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+    weights = weights * ((pixels >= 0) & (pixels < lengths[:, None, None]))
+    return weights / weights.sum(2, keepdim=True)
+
+
+def resize_crops(images: Tensor, crops: Tensor, size: int, flips: Tensor) -> Tensor:
+    """Crop images, resize the crops and mirror some of them.
+
+    Equals ``RandomResizedCrop`` of mmpretrain with ``interpolation='bicubic'`` and
+    ``backend='pillow'`` up to one level of 255 when crops are enlarged. If one side shrinks and
+    the other grows, some values differ by more.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        crops: (N, 4), top, left, height and width in pixels.
+        size: Side of the result in pixels.
+        flips: (N,) bool, the crops to mirror left to right.
+
+    Returns:
+        (N, C, size, size) uint8 in channels-last memory format.
+    """
+    height, width = images.shape[2:]
+    rows = _resampling(crops[:, 0], crops[:, 2], height, size)  # (N, size, H)
+    columns = _resampling(crops[:, 1], crops[:, 3], width, size)  # (N, size, W)
+    columns = torch.where(flips[:, None, None], columns.flip(1), columns)
+    # Pillow resizes rows first, and rounds after each pass
+    narrow = (images.float() @ columns[:, None].mT).round_().clamp_(0, 255)  # (N, C, H, size)
+    result = (rows[:, None] @ narrow).round_().clamp_(0, 255)  # (N, C, size, size)
+    return result.to(torch.uint8).contiguous(memory_format=torch.channels_last)
+
+
 @FUNCTIONS.register_module(name=['as_is', 'identity_collate'])
 def identity_collate(batch: Any, **_: Any) -> Any:
     """Return a batch unchanged, for datasets that return whole batches.
@@ -58,22 +150,26 @@ class InMemoryImages(Dataset):
     For small networks, workers, pipelines and transfers to the device take longer
     than training. Here all images are read once; a batch is indexed, cropped and
     mirrored in a few tensor operations, with the same distribution as the transforms
-    ``RandomCrop`` with padding and ``RandomFlip``. The dataloader needs
+    ``RandomCrop`` with padding or ``RandomResizedCrop``, and ``RandomFlip``. The dataloader needs
     ``num_workers=0`` and ``collate_fn=dict(type='mmrot.identity_collate')``; the
     command-line option ``--in-memory`` converts the pipelines of a config.
 
     Args:
         dataset: Dataset or its config. Its pipeline must be deterministic and return
             packed images of one size.
-        crop_size: Expected side of the images in pixels; not checked by default.
+        crop_size: Expected side of the images in pixels; not checked by default. With
+            ``crop_ratio_range``, the side of the resized crops, by default that of the images.
         padding: Zero padding in pixels before a random crop to the original size; 0
             for no crop.
+        crop_ratio_range: Smallest and largest area, relative to that of the image, of random
+            crops of aspect ratio 3/4 to 4/3 that are resized bicubically. None for no resizing.
         flip: Whether to mirror each image with probability 0.5.
         with_samples: Whether a batch has ``data_samples``. Pretraining needs
             none.
 
     Raises:
-        UserError: If there are no images or they differ in size.
+        UserError: If there are no images, they differ in size, or resized crops are requested
+            of images that are not square.
     """
 
     def __init__(
@@ -81,12 +177,14 @@ class InMemoryImages(Dataset):
         dataset: dict | BaseDataset,
         crop_size: int | None = None,
         padding: int = 0,
+        crop_ratio_range: Sequence[float] | None = None,
         flip: bool = False,
         with_samples: bool = True,
     ) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.metainfo = self.dataset.metainfo
         self.padding = padding
+        self.crop_ratio_range = crop_ratio_range
         self.flip = flip
         self.device = torch.device(get_device())  # the GPU if there is one
         # processes share a seed but need different crops
@@ -96,7 +194,13 @@ class InMemoryImages(Dataset):
         if not len(self.dataset):
             raise UserError('the dataset is empty.')
         shape = tuple(self.dataset[0]['inputs'].shape)
-        if crop_size is not None and shape[1:] != (crop_size, crop_size):
+        self.size = crop_size or shape[1]
+        if crop_ratio_range is not None:
+            if shape[1] != shape[2]:
+                raise UserError(
+                    f'images of {shape[1]}x{shape[2]} pixels: resized crops need square images.'
+                )
+        elif crop_size is not None and shape[1:] != (crop_size, crop_size):
             raise UserError(
                 f'images of {shape[1]}x{shape[2]} pixels do not match crop_size={crop_size}. '
                 'Images in memory must have the size of the crop.'
@@ -143,8 +247,13 @@ class InMemoryImages(Dataset):
         if get_worker_info() is not None:  # each would hold a copy, and none has a GPU
             raise UserError('mmrot.InMemoryImages requires a dataloader with num_workers=0.')
         images = self.images[torch.as_tensor(indices, device=self.device)]
-        if self.padding or self.flip:
-            options = dict(device=self.device, generator=self.generator)
+        options = dict(device=self.device, generator=self.generator)
+        if self.crop_ratio_range is not None:
+            side = images.shape[-1]
+            crops = sample_crops(len(images), side, self.crop_ratio_range, self.generator)
+            flips = torch.rand(len(images), **options) < 0.5 * self.flip
+            images = resize_crops(images, crops, self.size, flips)
+        elif self.padding or self.flip:
             offsets = torch.randint(2 * self.padding + 1, (len(images), 2), **options)
             flips = torch.rand(len(images), **options) < 0.5 * self.flip
             images = crop_and_flip(images, self.padding, offsets, flips)

@@ -6,13 +6,18 @@ from helpers import logged, losses
 from mmcv.transforms import RandomFlip
 from mmengine.config import Config
 from mmengine.runner import set_random_seed
-from mmpretrain.datasets.transforms import RandomCrop
+from mmpretrain.datasets.transforms import RandomCrop, RandomResizedCrop
 from torch.utils.data import DataLoader
 
 import mmrot
 from mmrot.apis import in_memory
 from mmrot.datasets import InMemoryImages
-from mmrot.datasets.in_memory_images import crop_and_flip, identity_collate
+from mmrot.datasets.in_memory_images import (
+    crop_and_flip,
+    identity_collate,
+    resize_crops,
+    sample_crops,
+)
 from mmrot.results import read_records
 
 DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
@@ -70,6 +75,84 @@ def test_crop_and_flip_equals_the_transforms():
     batch = torch.from_numpy(images).permute(0, 3, 1, 2)
     found = crop_and_flip(batch, 4, torch.from_numpy(offsets), flips)
     assert torch.equal(found, expected)
+
+
+class PlacedResizedCrop(RandomResizedCrop):
+    """RandomResizedCrop of given boxes, one after the other."""
+
+    def rand_crop_params(self, img):
+        return next(self.boxes)
+
+
+@pytest.mark.parametrize('size', [32, 20, 12])
+def test_resize_crops_equals_the_transforms(size):
+    """With equal crops and flips, the images equal those of RandomResizedCrop and RandomFlip.
+
+    Few values differ, by one level if crops are enlarged, as at 32.
+    """
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    crops = torch.tensor(
+        [
+            [0, 0, 32, 32],
+            [3, 5, 20, 27],
+            [12, 0, 20, 20],
+            [1, 2, 24, 19],
+            [7, 8, 25, 24],
+            [0, 9, 13, 17],
+        ]
+    )
+    crop = PlacedResizedCrop(
+        scale=size, crop_ratio_range=(0.4, 1.0), interpolation='bicubic', backend='pillow'
+    )
+    crop.boxes = iter(crops.tolist())
+    flip = RandomFlip(prob=1.0, direction='horizontal')
+    flips = torch.arange(6) % 2 == 1
+    expected = []
+    for image, mirrored in zip(images, flips, strict=True):
+        cropped = crop(dict(img=image))
+        expected.append((flip(cropped) if mirrored else cropped)['img'])
+    expected = torch.from_numpy(np.stack(expected)).permute(0, 3, 1, 2)
+    batch = torch.from_numpy(images).permute(0, 3, 1, 2)
+    found = resize_crops(batch, crops, size, flips)
+    assert found.dtype == torch.uint8
+    difference = (found.int() - expected.int()).abs()
+    assert (difference > 1).float().mean() < 0.01
+    if size == 32:
+        assert difference.max() <= 1
+        assert torch.equal(found[0], batch[0])
+
+
+@pytest.mark.parametrize('crop_ratio_range', [(0.4, 1.0), (0.8, 1.0), (1.0, 1.0)])
+def test_sample_crops_have_the_distribution_of_the_transform(crop_ratio_range):
+    set_random_seed(0)
+    crop = RandomResizedCrop(scale=32, crop_ratio_range=crop_ratio_range)
+    image = np.zeros((32, 32, 3), np.uint8)
+    expected = torch.tensor([crop.rand_crop_params(image) for _ in range(4000)])
+    found = sample_crops(4000, 32, crop_ratio_range, torch.Generator().manual_seed(0))
+    corners = found[:, :2] + found[:, 2:]
+    assert found.min() >= 0
+    assert corners.max() <= 32
+    # standard errors are at most 0.12 pixels
+    torch.testing.assert_close(found.double().mean(0), expected.double().mean(0), rtol=0, atol=0.4)
+    torch.testing.assert_close(found.double().std(0), expected.double().std(0), rtol=0, atol=0.4)
+    ratio = (found[:, 3] / found[:, 2]).log()
+    assert ratio.mean().abs() < 0.02
+    if crop_ratio_range == (1.0, 1.0):
+        assert (found == torch.tensor([0, 0, 32, 32])).all(1).float().mean() > 0.9
+
+
+def test_in_memory_images_are_cropped_and_resized(tmp_path):
+    torch.manual_seed(0)
+    dataset = InMemoryImages(folder(tmp_path), crop_size=6, crop_ratio_range=(0.4, 1), flip=True)
+    batch = dataset.__getitems__([0] * 50)['inputs']
+    assert batch.shape == (50, 3, 6, 6)
+    assert len(batch.unique(dim=0)) > 40
+    assert InMemoryImages(dataset.dataset, crop_ratio_range=(0.4, 1))[0]['inputs'].shape[1] == 8
+    (tmp_path / 'wide').mkdir()
+    wide = folder(tmp_path / 'wide', [(8, 9)])
+    with pytest.raises(ValueError, match='8x9 pixels: resized crops need square images'):
+        InMemoryImages(wide, crop_ratio_range=(0.4, 1))
 
 
 def test_in_memory_images_have_the_distribution_of_the_pipeline(tmp_path):
@@ -200,6 +283,7 @@ def test_in_memory_images_reject_workers(tmp_path):
         dict(type='mmpretrain.AutoAugment', policies='imagenet'),
         dict(type='RandomFlip', prob=0.3),
         dict(type='mmpretrain.RandomCrop', crop_size=32, padding=(4, 2)),
+        dict(type='mmpretrain.RandomResizedCrop', scale=32, crop_ratio_range=(0.4, 1)),  # cv2
     ],
 )
 def test_in_memory_rejects_other_random_steps(step):
