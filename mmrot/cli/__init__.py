@@ -22,6 +22,7 @@ COMMANDS = {
     'table': 'collect the results of several runs in the tables of the papers',
     'convert': 'extract a backbone, fold batch norm, rescale, import, export',
     'show': 'plot attention, filters, features, neighbours, confused rotations or predictions',
+    'check': 'list the image files of a folder that are damaged or cannot be decoded',
     'proposals': 'compute selective search proposals for Fast R-CNN',
     'sbd': 'prepare the masks and lists of FCN-32s',
     'demo': 'pretrain a small network on digits and show what it learned',
