@@ -28,9 +28,11 @@ from .pictures import (
     plot_neighbours,
 )
 from .rotation_inferencer import RotationInferencer
+from .shortcut import check_shortcuts
 
 __all__ = [
     'RotationInferencer',
+    'check_shortcuts',
     'config_path',
     'evaluate_features',
     'extract_features',

@@ -19,6 +19,7 @@ COMMANDS = {
     'eval': 'evaluate a pretrained backbone with probes, kNN, SVMs, detection or segmentation',
     'extract': 'extract image features with a pretrained backbone',
     'predict': 'predict the rotation angle of photos',
+    'shortcut': 'check whether a network reads rotations from traces of JPEG compression',
     'table': 'collect the results of several runs in the tables of the papers',
     'convert': 'extract a backbone, fold batch norm, rescale, import, export',
     'show': 'plot attention, filters, features, neighbours, confused rotations or predictions',

@@ -1,0 +1,183 @@
+"""Check whether a network reads rotations from how files were made instead of from content."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from rich.progress import track
+from torch import Tensor
+
+from mmrot.errors import UserError
+from mmrot.evaluation.shortcut import (
+    add_dct_noise,
+    grey,
+    low_pass,
+    luminance_table,
+    noise_images,
+    recompress,
+    shift,
+)
+from mmrot.models import RotationPred
+from mmrot.rotation import QUARTER_TURNS, quarter_turn, rotation_labels
+
+from .config_changes import with_image_folder
+from .features import build_split
+from .models import get_model
+
+QUALITIES = (75, 90, 95)
+MAX_ACCURACY = 27.0  # percent, on compressed noise; chance is 25
+MAX_AXIS_ACCURACY = 53.0  # chance is 50
+_ROTATED = 're-encoded after rotation'
+
+
+def check_shortcuts(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    image_folder: str | None = None,
+    num_images: int = 1000,
+    batch_size: int = 64,
+    trust: bool = False,
+) -> dict[str, Any]:
+    """Measure rotation accuracy on photos, on photos without some traces, and on noise.
+
+    Every image is rotated by all four angles. Axis accuracy counts 0° and 180° as one
+    answer, 90° and 270° as the other. Noise has no content and no direction: where it was
+    compressed, accuracy above chance comes from the file format.
+
+    Args:
+        config: Pretraining config or its path. The photos are its test data.
+        checkpoint: Pretraining checkpoint.
+        image_folder: Folder of photos instead of the config's test data.
+        num_images: Number of photos, evenly spaced in the data set, and of noise images.
+        batch_size: Number of images per forward pass, before rotation.
+        trust: Whether to unpickle arbitrary objects in the checkpoint, which can run code.
+
+    Returns:
+        ``rows``, a list of dicts with ``images`` (the name of the row), ``count``,
+        ``accuracy`` and ``axis_accuracy`` in percent; ``shortcut``, whether compressed noise
+        exceeds a 4-way accuracy of 27 % or an axis accuracy of 53 %; ``verdict``, a sentence.
+
+    Raises:
+        UserError: If the model does not predict the four rotations, or the checkpoint does
+            not match it.
+    """
+    model = get_model(config, checkpoint, get_device(), trust)
+    if not isinstance(model, RotationPred) or model.angles != QUARTER_TURNS:
+        raise UserError('expected a pretraining config with angles 0, 90, 180 and 270.')
+    cfg = copy.deepcopy(model._config)
+    if image_folder is not None:
+        cfg = with_image_folder(cfg, image_folder, image_folder)
+    dataset = build_split(cfg, 'test')
+    indices = np.linspace(0, len(dataset) - 1, min(num_images, len(dataset))).astype(int)
+    found = [dataset[int(i)]['inputs'] for i in track(indices, 'Reading photos', transient=True)]
+    photos = torch.stack(found).permute(0, 2, 3, 1).numpy()
+    bgr = bool(cfg.data_preprocessor.get('to_rgb'))
+    photos = photos if bgr else photos[..., ::-1]
+    rows = []
+    total = 16 + 3 + 2 * len(QUALITIES)
+    variants = _variants(np.ascontiguousarray(photos), num_images)
+    for name, images in track(variants, 'Testing', total=total, transient=True):
+        quality = int(name.split()[-1]) if name.startswith(_ROTATED) else None
+        accuracy, axis = rotation_accuracies(model, images, bgr, batch_size, quality)
+        rows.append(dict(images=name, count=len(images), accuracy=accuracy, axis_accuracy=axis))
+    return dict(rows=rows, **judge(rows))
+
+
+def judge(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Decide whether accuracies on compressed noise exceed chance.
+
+    Args:
+        rows: See :func:`check_shortcuts`.
+
+    Returns:
+        ``shortcut`` and ``verdict``.
+    """
+    noise = [row for row in rows if 'noise, quality' in row['images']]
+    worst = max(
+        noise,
+        key=lambda row: max(
+            row['accuracy'] - MAX_ACCURACY, row['axis_accuracy'] - MAX_AXIS_ACCURACY
+        ),
+    )
+    numbers = f'{worst["accuracy"]:.1f} % 4-way, {worst["axis_accuracy"]:.1f} % axis'
+    if worst['accuracy'] > MAX_ACCURACY or worst['axis_accuracy'] > MAX_AXIS_ACCURACY:
+        verdict = (
+            f'The network reads traces of JPEG compression: {numbers} on {worst["images"]}, '
+            'which has no content.'
+        )
+        return dict(shortcut=True, verdict=verdict)
+    verdict = (
+        f'No trace of JPEG compression gives rotations away: at most {numbers}, on '
+        f'{worst["images"]}.'
+    )
+    return dict(shortcut=False, verdict=verdict)
+
+
+def _variants(photos: np.ndarray, count: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name and the images (N, H, W, 3) of each row, BGR."""
+    yield 'photos', photos
+    for kind in ('white', 'pink'):
+        noise = noise_images(kind, count, photos.shape[1])
+        for quality in QUALITIES:
+            yield f'{kind} noise, quality {quality}', recompress(noise, quality)
+        yield f'{kind} noise, not compressed', noise
+    greys = grey(photos)
+    yield 'grey', greys
+    table = luminance_table(75)
+    tables = {'Q': table, 'transposed Q': table.T, 'mean of both': (table + table.T) / 2}
+    for name, shape in tables.items():
+        yield f'grey, DCT noise shaped by {name}', add_dct_noise(greys, shape)
+    for pixels in range(1, 8):
+        yield f'shifted by {pixels}', shift(photos, pixels)
+    for sigma in (1, 2):
+        yield f'low-pass, sigma {sigma}', low_pass(photos, sigma)
+    for quality in QUALITIES:
+        yield f'{_ROTATED} at quality {quality}', photos
+
+
+@torch.no_grad()
+def rotation_accuracies(
+    model: RotationPred,
+    images: np.ndarray,
+    bgr: bool = True,
+    batch_size: int = 64,
+    quality: int | None = None,
+) -> tuple[float, float]:
+    """Measure 4-way and axis accuracy over the four rotations of each image.
+
+    Args:
+        model: Model in eval mode.
+        images: (N, H, H, 3) uint8, BGR.
+        bgr: Whether the model's preprocessor expects BGR.
+        batch_size: Number of images per forward pass, before rotation.
+        quality: JPEG quality at which copies are saved after rotation; None for not at all.
+
+    Returns:
+        Both accuracies in percent; chance is 25 and 50.
+    """
+    correct = axis = 0
+    device = next(model.parameters()).device
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        inputs: Tensor | list[Tensor] = _to_tensor(batch, bgr)
+        if quality is not None:  # K views (N, C, H, W), which the preprocessor recognises
+            views = (quarter_turn(_to_tensor(batch, True), k) for k in range(4))
+            arrays = (view.permute(0, 2, 3, 1).contiguous().numpy() for view in views)
+            inputs = [_to_tensor(recompress(array, quality), bgr) for array in arrays]
+        copies = model.data_preprocessor(dict(inputs=inputs))['inputs'].to(device)
+        answers = model.head(model.extract_feat(copies)).argmax(1).cpu()  # (4N,)
+        labels = rotation_labels(len(batch), 4, answers.device)  # (4N,)
+        correct += int((answers == labels).sum())
+        axis += int((answers % 2 == labels % 2).sum())
+    copies_seen = 4 * len(images)
+    return 100 * correct / copies_seen, 100 * axis / copies_seen
+
+
+def _to_tensor(images: np.ndarray, bgr: bool) -> Tensor:
+    images = images if bgr else images[..., ::-1]
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)

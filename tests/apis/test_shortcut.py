@@ -1,0 +1,127 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+import mmrot
+from mmrot.apis import check_shortcuts
+from mmrot.apis.shortcut import judge, rotation_accuracies
+from mmrot.cli import main
+from mmrot.evaluation.shortcut import luminance_table, noise_images, recompress
+
+
+class Answer(nn.Module):
+    """Head that returns the logits its backbone computed."""
+
+    def forward(self, feats):
+        return feats[0]
+
+
+class TableReader(nn.Module):
+    """Decide which axis has the smaller quantisation step, from errors of the coefficients."""
+
+    def __init__(self, quality):
+        super().__init__()
+        k = torch.arange(8.0)
+        basis = torch.cos(torch.pi * (2 * k + 1) * k[:, None] / 16) / 2
+        basis[0] /= 2**0.5
+        self.basis = nn.Parameter(basis)
+        self.register_buffer('table', torch.from_numpy(luminance_table(quality)).float())
+
+    def forward(self, inputs):
+        grey = inputs.mean(1) - 128  # (4N, H, W)
+        blocks = grey.unfold(1, 8, 8).unfold(2, 8, 8)
+        coefficients = self.basis @ blocks @ self.basis.T
+        errors = []
+        for table in (self.table, self.table.T):
+            remainder = (coefficients / table).round() * table - coefficients
+            errors.append((remainder / table).abs().mean((1, 2, 3, 4)))
+        upright, turned = errors
+        return (torch.stack([-upright, -turned, -upright, -turned], 1),)
+
+
+class BrightTop(nn.Module):
+    """Answer where the brighter side of an image is: content, not format."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, inputs):
+        grey = inputs.mean(1)
+        half = grey.shape[-1] // 2
+        top, left = grey[:, :half].mean((1, 2)), grey[:, :, :half].mean((1, 2))
+        bottom, right = grey[:, half:].mean((1, 2)), grey[:, :, half:].mean((1, 2))
+        return (torch.stack([top, left, bottom, right], 1) * self.weight,)
+
+
+def network(backbone):
+    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg.data_preprocessor = dict(mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True)
+    model = mmrot.get_model(cfg)
+    model.backbone, model.head = backbone, Answer()
+    return model
+
+
+def test_network_that_reads_the_table_is_caught():
+    noise = noise_images('pink', 100, 32)
+    model = network(TableReader(75))
+    accuracy, axis = rotation_accuracies(model, recompress(noise, 75))
+    assert axis > 95
+    assert accuracy == pytest.approx(50, abs=3)  # 0° and 180° look alike
+    # all four copies of an image are right, or all are wrong: the standard error is 5
+    assert rotation_accuracies(model, noise)[1] == pytest.approx(50, abs=15)
+    assert rotation_accuracies(model, recompress(noise, 75), quality=75)[1] < 60
+
+
+def test_network_that_reads_content_is_not_caught():
+    photo = np.zeros((1, 32, 32, 3), np.uint8)
+    photo[:, :10] = 200
+    model = network(BrightTop())
+    assert rotation_accuracies(model, photo) == (100, 100)
+    assert rotation_accuracies(model, photo, bgr=False, quality=75) == (100, 100)
+    noise = recompress(noise_images('pink', 300, 32), 75)
+    accuracy, axis = rotation_accuracies(model, noise)
+    # the four copies of an image have four different answers, one of them in each place
+    assert accuracy == pytest.approx(25, abs=4)
+    assert axis == pytest.approx(50, abs=4)
+
+
+def test_judge_applies_both_limits():
+    def rows(accuracy, axis):
+        noise = dict(images='pink noise, quality 75', accuracy=accuracy, axis_accuracy=axis)
+        return [dict(images='photos', accuracy=90, axis_accuracy=95), noise]
+
+    assert not judge(rows(27.0, 53.0))['shortcut']
+    assert judge(rows(27.1, 53.0))['shortcut']
+    caught = judge(rows(25.0, 66.7))
+    assert caught['shortcut']
+    assert '66.7 % axis on pink noise, quality 75' in caught['verdict']
+
+
+def test_command_writes_results(tmp_path, capsys):
+    name = 'rotnet/nin4_digits.py'
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        image = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f'{index}.jpg'), image)
+    checkpoint = str(tmp_path / 'model.pth')
+    torch.save(dict(state_dict=mmrot.get_model(mmrot.config_path(name)).state_dict()), checkpoint)
+    options = ['--image-folder', str(tmp_path), '--num-images', '2']
+    main(['shortcut', name, checkpoint, *options])
+    assert 'JPEG compression' in capsys.readouterr().out
+    found = Config.fromfile(f'{checkpoint}.shortcut.json')
+    assert len(found.rows) == 25
+    assert found.rows[0].images == 'photos'
+    assert {row['count'] for row in found.rows} == {2}
+
+
+def test_check_shortcuts_refuses_other_angles(tmp_path):
+    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg.model.angles = (0, 180)
+    checkpoint = tmp_path / 'model.pth'
+    torch.save(dict(state_dict=mmrot.get_model(cfg).state_dict()), checkpoint)
+    with pytest.raises(ValueError, match='expected a pretraining config with angles 0, 90'):
+        check_shortcuts(cfg, checkpoint)
