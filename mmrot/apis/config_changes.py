@@ -34,6 +34,12 @@ from mmrot.engine.hooks import LoadBackboneHook, ResultTableHook
 from mmrot.errors import UserError
 from mmrot.models import LayerProbes, RotationPred
 
+# Names of --monitor and their hooks.
+MONITORS = {
+    'rank': 'mmrot.RankMonitor',
+    'knn': 'mmrot.KNNMonitor',
+    'linear': 'mmrot.LinearMonitor',
+}
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Transforms without randomness: their result can be kept in memory.
 # Where a transform has its size, and whether it determines that of the image.
@@ -160,6 +166,28 @@ def with_labelled_folder(cfg: Config, root: str) -> Config:
     cfg = copy.deepcopy(cfg)
     if 'head' not in cfg.model:
         raise UserError('--labelled-folder needs a classification config, with model.head.')
+    splits, num_classes = _class_folders(root)
+    _read_files(cfg)
+    for field, holder in _innermost(cfg):
+        split = 'train' if field == 'train_dataloader' else 'test'
+        holder.dataset = ConfigDict(splits[split], pipeline=holder.dataset.pipeline)
+    if is_a(cfg, MODELS, cfg.model, RotationPred):  # predicts rotations, not classes
+        return cfg
+    head = cfg.model.head
+    head.num_classes = num_classes
+    if is_a(cfg, MODELS, head, MultiLabelLinearClsHead):  # each photo has one class
+        head.type = 'mmpretrain.LinearClsHead'
+        head.loss.use_sigmoid = False
+    return cfg
+
+
+def _class_folders(root: str) -> tuple[dict[str, dict[str, Any]], int]:
+    """Check a folder of ``{train,val}/<class>/`` or ``{train,test}/<class>/``.
+
+    Returns:
+        Configs of the ``'train'`` and ``'test'`` data without a pipeline, and the number of
+        classes.
+    """
     val = 'val' if Path(root, 'val').is_dir() else 'test'
     classes = {}
     for split in ('train', val):
@@ -175,22 +203,41 @@ def with_labelled_folder(cfg: Config, root: str) -> Config:
         raise UserError(
             f'{root}: the classes of train/ and {val}/ differ: {", ".join(differing[:5])}.'
         )
-    _read_files(cfg)
-    for field, holder in _innermost(cfg):
-        holder.dataset = ConfigDict(
+    splits = {
+        name: dict(
             type='mmpretrain.CustomDataset',
             data_root=root,
-            data_prefix='train' if field == 'train_dataloader' else val,
+            data_prefix=folder,
             extensions=EXTENSIONS,
-            pipeline=holder.dataset.pipeline,
         )
-    if is_a(cfg, MODELS, cfg.model, RotationPred):  # predicts rotations, not classes
-        return cfg
-    head = cfg.model.head
-    head.num_classes = len(classes['train'])
-    if is_a(cfg, MODELS, head, MultiLabelLinearClsHead):  # each photo has one class
-        head.type = 'mmpretrain.LinearClsHead'
-        head.loss.use_sigmoid = False
+        for name, folder in (('train', 'train'), ('test', val))
+    }
+    return splits, len(classes['train'])
+
+
+def with_monitors(cfg: Config, names: Sequence[str], labelled_folder: str | None = None) -> Config:
+    """Return a config that evaluates the features of the backbone during training.
+
+    Args:
+        cfg: Config of pretraining or classification.
+        names: ``'rank'``, ``'knn'`` or ``'linear'``: :class:`mmrot.RankMonitor`,
+            :class:`mmrot.KNNMonitor` or :class:`mmrot.LinearMonitor`. Monitors that the config
+            already has are kept.
+        labelled_folder: Folder with ``train/<class>/`` and ``val/<class>/`` or ``test/<class>/``
+            for the kNN and linear monitors, instead of the data of the config.
+
+    Raises:
+        UserError: If the config is of another kind, or the folder is not of this layout.
+    """
+    cfg = copy.deepcopy(cfg)
+    if cfg.get('default_scope') not in ('mmpretrain', 'mmrot') or not cfg.model.get('backbone'):
+        raise UserError('--monitor needs a config of pretraining or classification.')
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    for name in names:
+        hook = hooks.setdefault(f'{name}_monitor', ConfigDict(type=MONITORS[name]))
+        if labelled_folder is not None and name != 'rank':
+            splits, _ = _class_folders(labelled_folder)
+            hook.update(train_dataset=splits['train'], test_dataset=splits['test'])
     return cfg
 
 

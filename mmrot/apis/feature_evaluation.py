@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
+from mmrot.engine.evaluation_data import build_split
 from mmrot.engine.preflight import check_unused
 from mmrot.errors import UserError
 from mmrot.evaluation.features import Features, Pool
@@ -17,7 +18,7 @@ from mmrot.evaluation.svm import LOW_SHOT_KS, MEASURES, evaluate_low_shot, evalu
 from mmrot.results import Record, data_name, environment, print_tables, write_results
 from mmrot.weights.checkpoint import sha256
 
-from .features import RANDOM, build_split, extract_features
+from .features import RANDOM, extract_features
 
 KNN_KS = (10, 20, 100, 200)
 # Approximate number of elements per image to which the SVM protocol pools feature maps.

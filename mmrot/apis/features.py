@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
@@ -14,9 +13,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 from torch import nn
-from torch.utils.data import Dataset
 
-from mmrot.engine.runner import Runner
+from mmrot.engine.evaluation_data import build_split, innermost, preprocessor_config
 from mmrot.errors import UserError
 from mmrot.evaluation.features import Features, Pool, extract_dataset
 from mmrot.weights.checkpoint import load_checkpoint, sha256
@@ -74,7 +72,7 @@ def extract_features(
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         dataset = build_split(cfg, split)
         backbone, names, origin = build_backbone(cfg, str(checkpoint), stages, probes, trust)
-        preprocessor = {'type': 'mmpretrain.ClsDataPreprocessor', **normalisation(cfg)}
+        preprocessor = preprocessor_config(cfg)
         loader = cfg[f'{split}_dataloader']
         if pool is None:
             pool = cfg.get('pools') or 'avg'
@@ -85,7 +83,7 @@ def extract_features(
             **origin,
             'backbone': cfg.model.backbone,
             'data_preprocessor': preprocessor,
-            'pipeline': _innermost(loader).dataset.get('pipeline'),
+            'pipeline': innermost(loader).dataset.get('pipeline'),
             'pools': pools,
         }
         return extract_dataset(
@@ -117,44 +115,6 @@ def open_config(
         cfg.model.head = None  # needs labels if it is a probe
         cfg = with_image_folder(cfg, image_folder, image_folder)
     return cfg, probes
-
-
-def build_split(cfg: Config, split: str) -> Dataset:
-    """Build a dataset of a config with the test pipeline.
-
-    Args:
-        cfg: Config with ``<split>_dataloader``; training data use the pipeline of
-            ``test_dataloader``. Modified in place.
-        split: ``'train'``, ``'val'`` or ``'test'``.
-
-    Raises:
-        UserError: If there is no such data set or it has no images.
-    """
-    loader = cfg.get(f'{split}_dataloader')
-    if loader is None:
-        raise UserError(f'The config has no {split}_dataloader.')
-    if split == 'train':
-        if cfg.get('test_dataloader') is None:
-            raise UserError('The config has no test_dataloader to take the pipeline from.')
-        _innermost(loader).dataset.pipeline = _innermost(cfg.test_dataloader).dataset.pipeline
-    sampler = dict(type='mmengine.DefaultSampler', shuffle=False)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        return Runner.build_dataloader(
-            dict(dataset=loader.dataset, batch_size=1, num_workers=0, sampler=sampler)
-        ).dataset
-
-
-def _innermost(loader: ConfigDict) -> ConfigDict:
-    """Return the part of a dataloader's config that holds the innermost data set."""
-    while 'dataset' in loader.dataset:
-        loader = loader.dataset
-    return loader
-
-
-def normalisation(cfg: Config) -> dict[str, Any]:
-    """Return the arguments of a config's data preprocessor that concern pixel values."""
-    own = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-    return {key: own[key] for key in ('mean', 'std', 'to_rgb') if key in own}
 
 
 def build_backbone(

@@ -16,6 +16,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmrot.engine.evaluation_data import build_split, normalisation
 from mmrot.errors import UserError
 from mmrot.evaluation.features import Features
 from mmrot.evaluation.knn import nearest_neighbours
@@ -35,7 +36,7 @@ from mmrot.visualization import (
 )
 
 from .config_changes import is_a, with_image_folder
-from .features import build_backbone, build_split, extract_features, normalisation, open_config
+from .features import build_backbone, extract_features, open_config
 from .models import get_model
 
 # p of the first stages in figure 3; later stages use the last one

@@ -18,6 +18,7 @@ from mmrot.apis import (
     with_image_size,
     with_labelled_folder,
     with_loader_defaults,
+    with_monitors,
     with_options,
     with_result_table,
 )
@@ -74,10 +75,14 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg = with_data_root(cfg, options['data_root'])
     if getattr(args, 'image_folder', None) is not None:
         cfg = with_image_folder(cfg, *args.image_folder)
-    if args.labelled_folder is not None:
+    photos, monitors = getattr(args, 'image_folder', None), getattr(args, 'monitor', None) or ()
+    for_monitors = photos is not None and not {'knn', 'linear'}.isdisjoint(monitors)
+    if args.labelled_folder is not None and not for_monitors:
         cfg = with_labelled_folder(cfg, args.labelled_folder)
     if args.image_size is not None:
         cfg = with_image_size(cfg, args.image_size)
+    if monitors:
+        cfg = with_monitors(cfg, monitors, args.labelled_folder if for_monitors else None)
     if args.in_memory:
         cfg = in_memory(cfg)
     if args.backbone is not None:

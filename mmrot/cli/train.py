@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmrot.apis import with_amp, with_vis_backends
+from mmrot.apis.config_changes import MONITORS
 from mmrot.engine.distributed import end_process, uses_gloo
 from mmrot.engine.resume import list_checkpoints
 from mmrot.errors import UserError
@@ -119,7 +120,16 @@ def _report_interrupt(runner: Runner) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run ``mmrot train``."""
-    args = job_parser('train', __doc__, train_options()).parse_args(argv)
+    parser = job_parser('train', __doc__, train_options())
+    parser.add_argument(
+        '--monitor',
+        action='append',
+        choices=[*MONITORS],
+        help='evaluate the features of the backbone before the first iteration and at each '
+        'validation: their effective rank, which needs no labels, or the accuracy of kNN or of a '
+        'linear classifier on the data of the config or of --labelled-folder; can be repeated',
+    )
+    args = parser.parse_args(argv)
     with report_errors():
         if not launch(args, 'train', argv):
             train(args)

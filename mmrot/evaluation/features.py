@@ -153,6 +153,7 @@ def extract_dataset(
     num_workers: int = 0,
     folder: str | Path | None = None,
     source: Mapping[str, Any] | None = None,
+    progress: bool = True,
 ) -> Features:
     """Extract the features of a whole dataset.
 
@@ -178,6 +179,7 @@ def extract_dataset(
         source: What the features depend on, such as the hash of the checkpoint.
             Values must be JSON-serialisable; an extraction resumes only if they are
             the same.
+        progress: Whether to show a progress bar.
 
     Returns:
         The features, memory-mapped if there is a folder.
@@ -226,7 +228,7 @@ def extract_dataset(
     pending: list[int] = []
     flushed = time.monotonic()
     extracted = _extract(backbone, data_preprocessor, dataset, pools, batches, num_workers)
-    if is_main_process():
+    if progress and is_main_process():
         extracted = track(extracted, 'Extracting features', len(batches), transient=True)
     for batch, features in extracted:
         for name, feature in features.items():

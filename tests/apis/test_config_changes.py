@@ -16,6 +16,7 @@ from mmrot.apis import (
     with_image_size,
     with_labelled_folder,
     with_loader_defaults,
+    with_monitors,
     with_options,
     with_result_table,
     with_tta,
@@ -375,3 +376,14 @@ def test_with_options_turns_off_persistent_workers_without_workers():
     loader = dict(dataset=dict(), num_workers=2, persistent_workers=True)
     cfg = with_options(Config(dict(train_dataloader=loader)), {'train_dataloader.num_workers': 0})
     assert cfg.train_dataloader.persistent_workers is False
+
+
+def test_monitors_read_the_labelled_folder(labelled_folder):
+    cfg = shipped('rotnet/photos.py')
+    hooks = with_monitors(cfg, ['rank', 'knn'], str(labelled_folder)).default_hooks
+    assert hooks.rank_monitor == dict(type='mmrot.RankMonitor')
+    assert hooks.knn_monitor.train_dataset.data_prefix == 'train'
+    assert hooks.knn_monitor.test_dataset.data_prefix == 'test'
+    cfg.default_scope = 'mmdet'
+    with pytest.raises(UserError, match='--monitor needs a config of pretraining'):
+        with_monitors(cfg, ['rank'])

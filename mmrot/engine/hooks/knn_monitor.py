@@ -1,0 +1,71 @@
+from collections.abc import Sequence
+from typing import Any
+
+from mmrot.evaluation.features import Features
+from mmrot.evaluation.knn import knn_accuracy
+from mmrot.registry import HOOKS
+
+from .labelled_monitor import LabelledMonitor
+
+
+@HOOKS.register_module()
+class KNNMonitor(LabelledMonitor):
+    """Measure the kNN accuracy of the backbone's features during training.
+
+    Logs ``knn/accuracy_<stage>``, in percent, see :func:`mmrot.evaluation.knn.knn_accuracy`. How
+    and when features are extracted: :class:`FeatureMonitor`.
+
+    Args:
+        train_dataset: Config of the labelled data set in which neighbours are searched.
+            Defaults to the training data of the config, with the test pipeline.
+        test_dataset: Config of the data set that is classified. Defaults to the test data of
+            the config.
+        k: Number of neighbours.
+        temperature: Temperature of the votes. None gives every neighbour one vote.
+        stages: Modules of the backbone. Defaults to its outputs.
+        interval: Number of epochs, or iterations, between measurements. Defaults to that of
+            the validation.
+        num_images: Upper bound on the images per data set, which are evenly spaced in it.
+        batch_size: Images per batch and process.
+        num_workers: Number of processes that load images.
+
+    Raises:
+        UserError: Before training, if a data set has no labels or fewer than ``k`` images.
+    """
+
+    name = 'knn'
+
+    def __init__(
+        self,
+        train_dataset: dict[str, Any] | None = None,
+        test_dataset: dict[str, Any] | None = None,
+        k: int = 20,
+        temperature: float | None = 0.07,
+        stages: Sequence[str] | None = None,
+        interval: int | None = None,
+        num_images: int = 50_000,
+        batch_size: int = 128,
+        num_workers: int = 2,
+    ) -> None:
+        super().__init__(
+            train_dataset,
+            test_dataset,
+            stages=stages,
+            interval=interval,
+            num_images=num_images,
+            batch_size=batch_size,
+            num_workers=num_workers,
+        )
+        self.k = k
+        self.temperature = temperature
+
+    def evaluate(self, features: dict[str, Features]) -> dict[str, float]:
+        """Compute the accuracy of each stage in percent."""
+        train, test = features['train'], features['test']
+        accuracies = {}
+        for stage, bank in train.stages.items():
+            found = knn_accuracy(
+                test.stages[stage], test.labels, bank, train.labels, [self.k], self.temperature
+            )
+            accuracies[f'accuracy_{stage}'] = found[self.k]
+        return accuracies

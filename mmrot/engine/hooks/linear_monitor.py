@@ -1,0 +1,75 @@
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mmrot.evaluation.features import Features
+from mmrot.registry import HOOKS
+
+from .labelled_monitor import LabelledMonitor
+
+_C = 0.01  # inverse strength of the L2 regularisation
+
+
+@HOOKS.register_module()
+class LinearMonitor(LabelledMonitor):
+    """Measure the accuracy of linear classifiers on the backbone's features during training.
+
+    Each measurement fits a logistic regression to the standardised features of every stage, in at
+    most 100 iterations of L-BFGS from zero. So a value depends on the network at that moment
+    alone, and no gradient reaches the network. Logs ``linear/accuracy_<stage>``, in percent. How
+    and when features are extracted: :class:`FeatureMonitor`.
+
+    Args:
+        train_dataset: Config of the labelled data set to which classifiers are fitted. Defaults
+            to the training data of the config, with the test pipeline.
+        test_dataset: Config of the data set that is classified. Defaults to the test data of
+            the config.
+        stages: Modules of the backbone. Defaults to its outputs.
+        interval: Number of epochs, or iterations, between measurements. Defaults to that of
+            the validation.
+        num_images: Upper bound on the images per data set, which are evenly spaced in it.
+        batch_size: Images per batch and process.
+        num_workers: Number of processes that load images.
+
+    Raises:
+        UserError: Before training, if a data set has no labels.
+    """
+
+    name = 'linear'
+
+    def __init__(
+        self,
+        train_dataset: dict[str, Any] | None = None,
+        test_dataset: dict[str, Any] | None = None,
+        stages: Sequence[str] | None = None,
+        interval: int | None = None,
+        num_images: int = 50_000,
+        batch_size: int = 128,
+        num_workers: int = 2,
+    ) -> None:
+        super().__init__(
+            train_dataset,
+            test_dataset,
+            stages=stages,
+            interval=interval,
+            num_images=num_images,
+            batch_size=batch_size,
+            num_workers=num_workers,
+        )
+
+    def evaluate(self, features: dict[str, Features]) -> dict[str, float]:
+        """Compute the accuracy of each stage in percent."""
+        train, test = features['train'], features['test']
+        accuracies = {}
+        for stage, vectors in train.stages.items():
+            probe = make_pipeline(StandardScaler(), LogisticRegression(C=_C, max_iter=100))
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', ConvergenceWarning)
+                probe.fit(vectors, train.labels)
+            accuracies[f'accuracy_{stage}'] = 100 * probe.score(test.stages[stage], test.labels)
+        return accuracies

@@ -1,0 +1,103 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+from helpers import forget_jobs, logged, losses, run_ranks
+from mmengine.config import Config
+from torch import nn
+
+from mmrot.apis import with_labelled_folder, with_monitors
+from mmrot.config import config_path
+from mmrot.engine.hooks.feature_monitor import (
+    _averaged_statistics,
+    _PooledStages,
+    _preserved_random_state,
+)
+from mmrot.engine.runner import Runner
+from mmrot.errors import UserError
+from mmrot.models import NIN
+
+
+def train(work_dir, folder, *names, **hook):
+    forget_jobs()
+    cfg = with_labelled_folder(Config.fromfile(config_path('rotnet/nin4_cifar10.py')), str(folder))
+    cfg.work_dir = str(work_dir)
+    cfg.model.backbone.width = cfg.model.head.in_channels = 12
+    cfg.train_cfg.max_epochs = 2
+    cfg.randomness = dict(seed=0)
+    cfg.default_hooks.logger.interval = 1
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.update(batch_size=6, num_workers=0, persistent_workers=False, pin_memory=False)
+    cfg = with_monitors(cfg, names)
+    for name in names:
+        cfg.default_hooks[f'{name}_monitor'].update(num_workers=0, **hook)
+    if names:
+        cfg.default_hooks.knn_monitor.k = 3
+        cfg.default_hooks.checkpoint.save_best = 'knn/accuracy_block2'
+    Runner.from_cfg(cfg).train()
+
+
+@pytest.mark.slow
+def test_monitors_log_metrics_and_leave_the_training_unchanged(labelled_folder, tmp_path):
+    train(tmp_path / 'without', labelled_folder)
+    stages = ['block2', 'block4']
+    train(tmp_path / 'with', labelled_folder, 'knn', 'linear', 'rank', stages=stages)
+    expected = losses(tmp_path / 'without')
+    assert len(expected) == 4
+    assert losses(tmp_path / 'with') == expected
+    rows = [row for row in logged(tmp_path / 'with') if 'knn/accuracy_block2' in row]
+    assert [(row['epoch'], row['step']) for row in rows] == [(0, 0), (1, 2), (2, 4)]
+    assert rows[-1]['knn/accuracy_block2'] > 50  # three classes that differ in brightness
+    for name in ('linear/accuracy_block4', 'rank/block4'):
+        assert [name in row for row in logged(tmp_path / 'with')].count(True) == 3
+    assert list((tmp_path / 'with').glob('best_knn_accuracy_block2_epoch_*.pth'))
+
+
+def test_random_states_are_restored():
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+    with _preserved_random_state():
+        inside = draw()
+    assert draw() == inside
+
+
+def test_stages_are_pooled_by_name():
+    network = NIN(3, 12).eval()
+    images = torch.rand(2, 3, 32, 32)
+    (last,) = network(images)
+    first = network.block1(images)
+    assert _PooledStages(network, None).names == ['block3']
+    torch.testing.assert_close(_PooledStages(network, None)(images)[0], last.mean((2, 3)))
+    by_name = _PooledStages(network, ['block1', 'block3'])(images)
+    torch.testing.assert_close(by_name, (first.mean((2, 3)), last.mean((2, 3))))
+    with pytest.raises(UserError, match=r"no stage 'block9'\. It has block1, block2, block3"):
+        _PooledStages(network, ['block9'])
+
+
+def _average_in_two_ranks(folder) -> None:
+    rank = torch.distributed.get_rank()
+    network = nn.BatchNorm2d(2)
+    network.running_mean.fill_(rank * 4)
+    with _averaged_statistics(network):
+        assert network.running_mean.tolist() == [2, 2]
+    assert network.running_mean.tolist() == [rank * 4] * 2
+
+
+@pytest.mark.slow
+def test_statistics_are_averaged_and_restored(tmp_path):
+    run_ranks(_average_in_two_ranks, 2, tmp_path)
+
+
+def test_data_without_labels_are_refused(photo_folder, tmp_path):
+    cfg = Config.fromfile(config_path('rotnet/photos.py'))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(photo_folder)
+        loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
+    cfg.work_dir = str(tmp_path / 'run')
+    with pytest.raises(UserError, match=r'train data of type ImageFolder have none\..*--labelled'):
+        Runner.from_cfg(with_monitors(cfg, ['knn'])).train()
