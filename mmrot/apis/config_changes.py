@@ -30,6 +30,7 @@ from mmpretrain.datasets.transforms import PackInputs, RandomCrop, RandomResized
 from mmpretrain.models import MultiLabelLinearClsHead
 
 from mmrot.datasets.image_folder import EXTENSIONS
+from mmrot.datasets.transforms import LoadImage
 from mmrot.engine.hooks import LoadBackboneHook, ResultTableHook
 from mmrot.errors import UserError
 from mmrot.models import LayerProbes, RotationPred
@@ -49,7 +50,7 @@ _SIZES = {
     CenterCrop: ('crop_size', True),
     ResizeEdge: ('scale', False),
 }
-_DETERMINISTIC = {LoadImageFromFile, Resize, ResizeEdge, CenterCrop, PackInputs}
+_DETERMINISTIC = {LoadImage, LoadImageFromFile, Resize, ResizeEdge, CenterCrop, PackInputs}
 
 
 def with_data_root(cfg: Config, root: str) -> Config:
@@ -522,7 +523,7 @@ def _read_files(cfg: Config) -> None:
     for _, holder in _innermost(cfg):
         pipeline = holder.dataset.get('pipeline')
         if pipeline and not any(is_a(cfg, TRANSFORMS, s, LoadImageFromFile) for s in pipeline):
-            loader = ConfigDict(type='mmpretrain.LoadImageFromFile')
+            loader = ConfigDict(type='mmrot.LoadImage')
             holder.dataset.pipeline = [loader, *pipeline]
             cfg.data_preprocessor.to_rgb = True  # the loader returns BGR
 

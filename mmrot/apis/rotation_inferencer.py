@@ -13,7 +13,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.registry import TRANSFORMS, DefaultScope
 from torch import Tensor
 
-from mmrot.datasets.transforms import RotatedCopies
+from mmrot.datasets.transforms import LoadImage, RotatedCopies
 from mmrot.errors import UserError
 from mmrot.models import RotationPred
 from mmrot.weights.checkpoint_config import inference_pipeline
@@ -219,7 +219,7 @@ class RotationInferencer(BaseInferencer):
         # datasets of arrays already use the channel order of the model
         preprocessor = cfg.model.get('data_preprocessor') or {}
         swaps = any(preprocessor.get(key) for key in ('to_rgb', 'bgr_to_rgb'))
-        self._bgr = swaps or mmcv.transforms.LoadImageFromFile in kinds
+        self._bgr = swaps or not _LOADERS.isdisjoint(kinds)
         return Compose(steps)
 
     def _init_collate(self, cfg: Any) -> None:
@@ -229,4 +229,5 @@ class RotationInferencer(BaseInferencer):
         return None
 
 
-_REPLACED = (mmcv.transforms.LoadImageFromFile, RotatedCopies)
+_LOADERS = {mmcv.transforms.LoadImageFromFile, LoadImage}
+_REPLACED = {*_LOADERS, RotatedCopies}

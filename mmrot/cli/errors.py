@@ -45,7 +45,8 @@ def report_errors() -> Iterator[None]:
 def _explain(error: Exception) -> str | None:
     """Return the message of an error of the user, None for a bug."""
     if isinstance(error, UserError | OSError):
-        return str(error)
+        # of a dataloader's worker: the text is a traceback, whose last line is the message
+        return str(error).rpartition('UserError: ')[2].strip()
     if isinstance(error, ModuleNotFoundError) and error.name in DISTRIBUTIONS:
         return f'{error.name} is not installed: pip install {DISTRIBUTIONS[error.name]}'
     if isinstance(error, AssertionError) and not error.args:

@@ -2,21 +2,17 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
-from PIL import Image
 from rich.progress import track
 
 from mmrot.errors import UserError
 
 from .image_folder import EXTENSIONS
-
-# More than cameras have; OpenCV needs 400 MB for as many. Compressed, they can be 400 kB.
-MAX_PIXELS = 2**27
+from .image_header import header_problem
 
 
 def find_images(folder: str | Path) -> list[Path]:
@@ -47,17 +43,8 @@ def check_image(path: str | Path) -> str:
     """
     if not os.path.getsize(path):
         return 'empty file'
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of sizes, which are checked here
-            with Image.open(path) as image:
-                width, height = image.size
-    except Image.DecompressionBombError as error:
-        return f'more than {MAX_PIXELS:,} pixels: {error}'
-    except Exception as error:  # Pillow raises almost any of them
-        return f'no image header that Pillow can read: {type(error).__name__}'
-    if width * height > MAX_PIXELS:
-        return f'{width}×{height} pixels, more than {MAX_PIXELS:,}'
+    if problem := header_problem(path):
+        return problem
     with tempfile.TemporaryFile() as log:
         before = os.dup(2)
         os.dup2(log.fileno(), 2)

@@ -101,3 +101,13 @@ def test_successful_job_leaves_its_process_group(monkeypatch):
     with report_errors():
         assert not left
     assert left
+
+
+def test_error_of_a_worker_is_its_last_line():
+    text = 'Caught UserError in DataLoader worker process 0.\nOriginal Traceback\n' + 'x ' * 900
+    message = f'{text}\nmmrot.errors.UserError: image a.jpg: empty file.\n'
+    with (
+        pytest.raises(SystemExit, match=r'^mmrot: error: image a\.jpg: empty file\.$'),
+        report_errors(),
+    ):
+        raise UserError(message)

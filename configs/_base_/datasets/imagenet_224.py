@@ -15,7 +15,7 @@ data_preprocessor = dict(
 
 # Pillow's resizing is antialiased, as in the sources
 train_pipeline = [
-    dict(type='mmpretrain.LoadImageFromFile'),
+    dict(type='mmrot.LoadImage'),
     dict(
         type='mmpretrain.RandomResizedCrop',
         scale=224,
@@ -26,7 +26,7 @@ train_pipeline = [
     dict(type='mmpretrain.PackInputs'),
 ]
 test_pipeline = [
-    dict(type='mmpretrain.LoadImageFromFile'),
+    dict(type='mmrot.LoadImage'),
     dict(
         type='mmpretrain.ResizeEdge',
         scale=256,

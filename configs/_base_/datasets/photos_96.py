@@ -12,7 +12,7 @@ data_preprocessor = dict(
 )
 
 train_pipeline = [
-    dict(type='mmpretrain.LoadImageFromFile'),
+    dict(type='mmrot.LoadImage'),
     dict(
         type='mmpretrain.RandomResizedCrop',
         scale=96,
@@ -24,7 +24,7 @@ train_pipeline = [
     dict(type='mmpretrain.PackInputs'),
 ]
 test_pipeline = [
-    dict(type='mmpretrain.LoadImageFromFile'),
+    dict(type='mmrot.LoadImage'),
     dict(
         type='mmpretrain.ResizeEdge',
         scale=110,

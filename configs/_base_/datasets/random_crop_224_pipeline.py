@@ -1,7 +1,7 @@
 """Training pipeline of the released code's probes: resizing, random crops, flips."""
 
 random_crop_pipeline = [
-    dict(type='mmpretrain.LoadImageFromFile'),
+    dict(type='mmrot.LoadImage'),
     dict(
         type='mmpretrain.ResizeEdge',
         scale=256,

@@ -1,5 +1,6 @@
 from .lighting import Lighting
+from .load_image import LoadImage
 from .rotated_copies import RotatedCopies
 from .stacked_crops import StackedCrops
 
-__all__ = ['Lighting', 'RotatedCopies', 'StackedCrops']
+__all__ = ['Lighting', 'LoadImage', 'RotatedCopies', 'StackedCrops']
