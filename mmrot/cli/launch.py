@@ -54,6 +54,9 @@ def launch(args: argparse.Namespace, command: str, argv: Sequence[str] | None) -
 
 def _torchrun(arguments: list[str]) -> None:
     """Run torchrun without the traceback that it adds to errors."""
+    # those that torchrun passes on to the processes
+    signals = 'SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1'
+    os.environ.setdefault('TORCHELASTIC_SIGNALS_TO_HANDLE', signals)
     logging.disable(logging.ERROR)  # in this process only
     try:
         torchrun(arguments)
@@ -62,8 +65,10 @@ def _torchrun(arguments: list[str]) -> None:
         raise UserError(
             f'the process of rank {rank} exited with status {failure.exitcode}'
         ) from error
-    except (KeyboardInterrupt, SignalException):  # the processes have reported it
+    except KeyboardInterrupt:  # the processes have reported it
         sys.exit(130)
+    except SignalException as error:
+        sys.exit(128 + error.sigval)
     except RuntimeError as error:  # rendezvous failed: port in use, unknown host
         raise UserError(f'torchrun: {error}') from error
     finally:

@@ -2,38 +2,48 @@ import inspect
 import os
 import pickle
 import shutil
+import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import is_distributed, is_main_process, master_only
+from mmengine.dist import get_rank, is_distributed, is_main_process, master_only
 from mmengine.logging import MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DATASETS
+from mmengine.runner import BaseLoop, CheckpointLoader
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmrot.datasets.seeded_samples import SeededSampler, SeededSamples, seed_all
 from mmrot.errors import UserError
 from mmrot.files import replacing
 from mmrot.models import RotationPred, TenCropClassifier
 from mmrot.weights.checkpoint import check_weights, safe_checkpoint_loading
 from mmrot.weights.digest import SHA256, weights_sha256
 
-from .distributed import init_gloo, unwrap
+from .distributed import end_process, init_gloo, unwrap, uses_gloo
+from .epoch_loop import EpochLoop
 from .held_log import HeldLog
 from .lock import locked
+from .preemption import Preemption, protect_worker
 from .preflight import check_unused
 from .resume import check_finite, check_resumable, find_resumable
 
 # Entries of default_hooks. Up to 0.1, configs listed these hooks in custom_hooks.
 _KEYED_HOOKS = ('load_backbone', 'result_table', 'check_classes', 'check_masks')
+# The samplers that mmrot.datasets.seeded_samples.SeededSampler extends.
+_SAMPLERS = {
+    f'{scope}{kind}Sampler' for scope in ('', 'mmengine.') for kind in ('Default', 'Infinite')
+}
 # mmengine's checkpoint hook, which mmrot's replaces.
 _CHECKPOINT_HOOKS = ('CheckpointHook', 'mmengine.CheckpointHook')
 # What mmengine takes from a dataloader's config besides DataLoader's arguments.
@@ -55,6 +65,10 @@ class Runner(MMEngineRunner):
     - An empty dataset is an error that names its folder.
     - A work directory with checkpoints or results of another run is refused unless the config has
       ``overwrite=True``, and so is one in which another job is training.
+    - Augmentation depends on (seed, epoch, image) alone, and other random numbers of training on
+      (seed, iteration, rank), so that a resumed run equals an uninterrupted one.
+    - SIGTERM and SIGUSR1 save a checkpoint after the current iteration, and end the job with
+      status 128 + signal.
     - A checkpoint is written under another name and renamed when it is complete; weights that are
       not finite are not saved. ``resume`` without ``load_from`` takes the newest checkpoint of
       the work directory that can be loaded.
@@ -65,7 +79,9 @@ class Runner(MMEngineRunner):
     _testing = False
     _config_dumped = False
     _held_log: HeldLog | None = None
+    _preemption: Preemption | None = None
     _load_from: str | None  # mmengine's
+    _train_dataloader: Any
 
     def __init__(self, *args, work_dir: str, **kwargs) -> None:
         folder = Path(work_dir).absolute()
@@ -107,7 +123,12 @@ class Runner(MMEngineRunner):
         with self._starting(), locked(self.work_dir) if is_main_process() else nullcontext():
             if not self._resume and not self.cfg.get('overwrite'):
                 check_unused(self.work_dir)
-            model = super().train()
+            if self._resume:
+                self._find_checkpoint()
+            self._preemption = Preemption()
+            with self._preemption.listening():
+                model = super().train()
+            self._preemption = None
         if self._held_log is not None:  # a finished run that was resumed has no iterations
             self._held_log.release()
         return model
@@ -213,9 +234,9 @@ class Runner(MMEngineRunner):
                 f'{filename} and another --work-dir.'
             )
 
-    def load_or_resume(self) -> None:
-        """Load or resume, by default from the newest checkpoint that can be loaded."""
-        if self._resume and self._load_from is None and not self._has_loaded:
+    def _find_checkpoint(self) -> None:
+        """Find the checkpoint to resume from, and take over its seed before the data are built."""
+        if self._load_from is None:
             newest, refused = find_resumable(self.work_dir)
             for reason in refused:
                 self.logger.warning(f'Not resuming from the newest checkpoint: {reason}')
@@ -223,9 +244,15 @@ class Runner(MMEngineRunner):
                 self.logger.warning(
                     f'No checkpoint in {self.work_dir}: training starts from the beginning.'
                 )
+                self._resume = False
                 return
             self._load_from = str(newest)
-        super().load_or_resume()
+        with safe_checkpoint_loading():
+            meta = CheckpointLoader.load_checkpoint(self._load_from, 'cpu').get('meta', {})
+        seed = meta.get('seed')
+        if seed is not None and self._randomness_cfg.get('seed') is None:
+            self._randomness_cfg.update(seed=seed)
+            self.set_randomness(**self._randomness_cfg)
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
@@ -258,12 +285,41 @@ class Runner(MMEngineRunner):
         self._testing = True
         self.load_or_resume()
 
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the training loop, with samples that depend on (seed, epoch, index) alone.
+
+        Batch samplers and samplers other than mmengine's, as in some configs of mmdet, are left as
+        they are.
+        """
+        loader = self._train_dataloader
+        seeded = (
+            isinstance(loader, dict)
+            and isinstance(loader.get('sampler'), dict)
+            and loader['sampler'].get('type') in _SAMPLERS
+            and loader.get('batch_sampler') is None
+        )
+        if seeded:
+            self._train_dataloader = {
+                **loader,
+                'dataset': dict(type=SeededSamples, dataset=loader['dataset'], seed=self.seed),
+                'sampler': dict(type=SeededSampler, sampler=loader['sampler']),
+                'worker_init_fn': dict(type=protect_worker),
+            }
+        if seeded and isinstance(loop, dict) and loop.get('by_epoch'):
+            loop = {key: value for key, value in loop.items() if key != 'by_epoch'}
+            loop['type'] = EpochLoop
+        return super().build_train_loop(loop)
+
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """Call the hooks; write the log and the config after the first iteration.
 
         The weights of a checkpoint are hashed after all hooks may have changed them, and checked
         before any does.
         """
+        if fn_name == 'before_train_iter':  # after the batch is loaded
+            seed_all(self.seed, self.iter, get_rank())
+            if torch.cuda.is_available():
+                torch.cuda.manual_seed(torch.initial_seed())
         if fn_name in _STARTED and self._held_log is not None and self._held_log.holding:
             self._held_log.release()
         if fn_name == 'after_load_checkpoint':
@@ -275,6 +331,24 @@ class Runner(MMEngineRunner):
         if fn_name == 'after_train_iter' and not self._config_dumped:
             self._config_dumped = True
             super().dump_config()
+        if self._preemption is not None and fn_name in _STARTED:
+            # processes may have different numbers of validation batches
+            status = self._preemption.status(agree=fn_name == 'after_train_iter')
+            if status is not None:
+                self._save_and_stop(self.iter + (fn_name == 'after_train_iter'), status)
+
+    def _save_and_stop(self, iterations: int, status: int) -> NoReturn:
+        """Save the state after a number of iterations and end the process."""
+        name = f'iter_{iterations}.pth'
+        meta = dict(epoch=self.epoch, iter=iterations)
+        self.save_checkpoint(self.work_dir, name, by_epoch=False, meta=meta)
+        self.logger.warning(
+            f'Stopped by {signal.Signals(status - 128).name} after {iterations} iterations. '
+            f'--resume goes on from {name}.'
+        )
+        if uses_gloo():
+            end_process(status)
+        sys.exit(status)
 
     def dump_config(self) -> None:
         """Do nothing. mmengine calls it before the job has shown that it can start."""
@@ -347,5 +421,7 @@ def _empty_dataset(cfg: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _describe(cfg: dict[str, Any]) -> str:
+    if cfg['type'] is SeededSamples:
+        cfg = cfg['dataset']
     paths = [f'{key}={cfg[key]}' for key in ('data_root', 'ann_file') if cfg.get(key)]
     return f'{cfg["type"]}' + f' with {", ".join(paths)}' * bool(paths)

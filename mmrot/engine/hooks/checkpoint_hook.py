@@ -84,6 +84,9 @@ class CheckpointHook(MMEngineCheckpointHook):
             # out_dir is another folder or storage if the config says so
             pointer = name if self.out_dir == runner.work_dir else self.last_ckpt
             write_atomically(Path(runner.work_dir, 'last_checkpoint'), pointer)
+            if self.by_epoch:  # what an interruption within an epoch has left
+                for path in Path(runner.work_dir).glob('iter_*.pth'):
+                    self.file_backend.remove(str(path))
             self.file_backend.remove_outdated()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:

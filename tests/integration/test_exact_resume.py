@@ -1,0 +1,101 @@
+"""A resumed run equals an uninterrupted one bit for bit (on a CPU)."""
+
+import shutil
+
+import pytest
+import torch
+from helpers import forget_jobs, tiny_config
+
+from mmrot.apis import in_memory
+from mmrot.engine import Runner
+
+AUGMENTED = [
+    dict(type='mmpretrain.RandomCrop', crop_size=16, padding=2),
+    dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='mmpretrain.PackInputs'),
+]
+
+
+def train(work_dir, changes, memory=False, loop=None):
+    cfg = tiny_config(
+        work_dir,
+        **{
+            'train_dataloader.dataset.pipeline': AUGMENTED,
+            'train_dataloader.dataset.indices': 10,
+            'train_cfg.max_epochs': 3,
+            **changes,
+        },
+    )
+    if loop:
+        cfg.train_cfg = loop
+        cfg.param_scheduler = []
+    if memory:
+        cfg = in_memory(cfg)
+    Runner.from_cfg(cfg).train()
+    forget_jobs()
+
+
+def state(file):
+    content = torch.load(file, weights_only=False)
+    momenta = content['optimizer']['state']
+    return {
+        **content['state_dict'],
+        **{f'momentum {key}': value['momentum_buffer'] for key, value in momenta.items()},
+    }
+
+
+def assert_equal(file, other):
+    ours, theirs = state(file), state(other)
+    assert ours.keys() == theirs.keys()
+    assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
+
+
+@pytest.mark.parametrize(
+    ('seed', 'memory'),
+    [(0, False), (None, False), (0, True)],
+    ids=['seed', 'no seed', 'in memory'],
+)
+def test_resume_after_an_epoch_and_within_one(seed, memory, tmp_path):
+    """Three epochs of three iterations; the checkpoint of iteration 4 is in the second."""
+    changes = {
+        'randomness.seed': seed,
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.max_keep_ckpts': -1,
+    }
+    whole = tmp_path / 'whole'
+    train(whole, changes, memory)
+    for iteration in (3, 4):
+        rest = tmp_path / f'from_{iteration}'
+        rest.mkdir()
+        shutil.copy(whole / f'iter_{iteration}.pth', rest)
+        train(rest, {**changes, 'resume': True}, memory)
+        assert_equal(rest / 'iter_9.pth', whole / 'iter_9.pth')
+
+
+@pytest.mark.slow
+def test_workers_do_not_change_the_weights(tmp_path):
+    changes = {'randomness.seed': 1, 'train_cfg.max_epochs': 2}
+    train(tmp_path / 'a', changes)
+    for persistent in (True, False):
+        workers = {
+            'train_dataloader.num_workers': 2,
+            'train_dataloader.persistent_workers': persistent,
+        }
+        train(tmp_path / f'{persistent}', {**changes, **workers})
+        assert_equal(tmp_path / f'{persistent}/epoch_2.pth', tmp_path / 'a/epoch_2.pth')
+
+
+def test_resume_of_a_run_by_iterations(tmp_path):
+    changes = {
+        'train_dataloader.sampler.type': 'mmengine.InfiniteSampler',
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.max_keep_ckpts': -1,
+        'log_processor': dict(by_epoch=False),
+    }
+    loop = dict(by_epoch=False, max_iters=7, val_interval=5)
+    whole, rest = tmp_path / 'whole', tmp_path / 'rest'
+    train(whole, changes, loop=loop)
+    rest.mkdir()
+    shutil.copy(whole / 'iter_4.pth', rest)
+    train(rest, {**changes, 'resume': True}, loop=loop)
+    assert_equal(rest / 'iter_7.pth', whole / 'iter_7.pth')
