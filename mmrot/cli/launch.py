@@ -1,6 +1,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -54,9 +55,8 @@ def launch(args: argparse.Namespace, command: str, argv: Sequence[str] | None) -
 
 def _torchrun(arguments: list[str]) -> None:
     """Run torchrun without the traceback that it adds to errors."""
-    # those that torchrun passes on to the processes
-    signals = 'SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1'
-    os.environ.setdefault('TORCHELASTIC_SIGNALS_TO_HANDLE', signals)
+    # torchrun does not pass SIGUSR1 on
+    before = signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     logging.disable(logging.ERROR)  # in this process only
     try:
         torchrun(arguments)
@@ -72,6 +72,7 @@ def _torchrun(arguments: list[str]) -> None:
     except RuntimeError as error:  # rendezvous failed: port in use, unknown host
         raise UserError(f'torchrun: {error}') from error
     finally:
+        signal.signal(signal.SIGUSR1, before)
         logging.disable(logging.NOTSET)
 
 
