@@ -54,6 +54,11 @@ class Preemption:
             self._signal = int(asked)
         return 128 + self._signal if self._signal else None
 
+    def wait(self) -> None:
+        """Wait for the other processes of the job."""
+        if self._group is not None:
+            torch.distributed.barrier(self._group)
+
 
 def protect_worker(worker_id: int, **_: object) -> None:
     """Keep the signals from a worker of a dataloader, which the main process still needs.

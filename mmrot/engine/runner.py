@@ -335,10 +335,11 @@ class Runner(MMEngineRunner):
             # processes may have different numbers of validation batches
             status = self._preemption.status(agree=fn_name == 'after_train_iter')
             if status is not None:
-                self._save_and_stop(self.iter + (fn_name == 'after_train_iter'), status)
+                self._save_and_stop(status, trained=fn_name == 'after_train_iter')
 
-    def _save_and_stop(self, iterations: int, status: int) -> NoReturn:
-        """Save the state after a number of iterations and end the process."""
+    def _save_and_stop(self, status: int, trained: bool) -> NoReturn:
+        """Save the state and end the process, at the end of an iteration of training or not."""
+        iterations = self.iter + trained  # the loop counts it afterwards
         name = f'iter_{iterations}.pth'
         meta = dict(epoch=self.epoch, iter=iterations)
         self.save_checkpoint(self.work_dir, name, by_epoch=False, meta=meta)
@@ -346,6 +347,8 @@ class Runner(MMEngineRunner):
             f'Stopped by {signal.Signals(status - 128).name} after {iterations} iterations. '
             f'--resume goes on from {name}.'
         )
+        if trained and self._preemption is not None:
+            self._preemption.wait()  # torchrun ends the others when one has ended
         if uses_gloo():
             end_process(status)
         sys.exit(status)
