@@ -112,7 +112,7 @@ def judge(rows: list[dict[str, Any]]) -> dict[str, Any]:
         )
         return dict(shortcut=True, verdict=verdict)
     verdict = (
-        f'No trace of JPEG compression gives rotations away: at most {numbers}, on '
+        f'No evidence that traces of JPEG compression give rotations away: at most {numbers}, on '
         f'{worst["images"]}.'
     )
     return dict(shortcut=False, verdict=verdict)
