@@ -10,7 +10,13 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import mmrot
-from mmrot.packages import OPENMMLAB, installed_families, shared_folders_message
+from mmrot.packages import (
+    DISTRIBUTIONS,
+    OPENMMLAB,
+    installed,
+    installed_families,
+    shared_folders_message,
+)
 
 # Module: (whether the core needs it, what it is for, how to install it).
 _BUILD = (
@@ -92,9 +98,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f'{name:13} does not import (needed for {purpose}): {errors[name]}')
             print(f'{"":13} → {remedy}')
         else:
-            found = dict.fromkeys(distributions.get(name, []))
-            installed = ', '.join(f'{dist} {version(dist)}' for dist in found)
-            print(f'{name:13} {installed or "ok"}')
+            # Python 3.10 does not map wheels without top_level.txt
+            ours = [
+                dist.name
+                for family in DISTRIBUTIONS.values()
+                for dist in installed(family.get(name, ()))
+            ]
+            found = dict.fromkeys(distributions.get(name) or ours)
+            versions = ', '.join(f'{dist} {version(dist)}' for dist in found)
+            print(f'{name:13} {versions or "ok"}')
     if not errors['torch']:
         print(f'{"devices":13} {_devices()}')
     broken = [name for name, (core, *_) in _MODULES.items() if core and errors[name]]

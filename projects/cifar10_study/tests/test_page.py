@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from helpers import ROOT
@@ -36,6 +37,11 @@ def rows(page: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
 
 
+def numbers(figure):
+    """The numbers of a figure; versions of Python differ in the last digit of a mean."""
+    return [float(text) for text in re.findall(r'-?\d+\.?\d*', figure.text['Description'])]
+
+
 def test_page_and_figures_match_the_records(tmp_path):
     """tools/reproduce_cifar10.sh --page-only writes both."""
     records = study_records(ROOT / 'projects/cifar10_study/records.jsonl')
@@ -48,7 +54,7 @@ def test_page_and_figures_match_the_records(tmp_path):
         assert shown == [path.name for path in drawn]
         for path in drawn:
             kept = Image.open(ROOT / 'docs' / FIGURES / name / path.name)
-            assert kept.text['Description'] == Image.open(path).text['Description']
+            assert numbers(kept) == pytest.approx(numbers(Image.open(path)), rel=1e-9)
 
 
 def test_add_records_adds_each_cell_once(tmp_path):
