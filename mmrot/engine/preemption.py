@@ -21,6 +21,7 @@ class Preemption:
 
     def __init__(self) -> None:
         self._signal = 0
+        self._process = os.getpid()
         self._group: torch.distributed.ProcessGroup | None = None
 
     @contextmanager
@@ -40,7 +41,11 @@ class Preemption:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._signal = number
+        if os.getpid() == self._process:
+            self._signal = number
+        else:  # a forked process, such as those of a pool, which SIGTERM has to end
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def status(self, agree: bool) -> int | None:
         """Return the status to exit with, 128 + signal, or None to go on.
