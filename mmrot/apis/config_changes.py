@@ -42,7 +42,6 @@ MONITORS = {
     'linear': 'mmrot.LinearMonitor',
 }
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# Transforms without randomness: their result can be kept in memory.
 # Where a transform has its size, and whether it determines that of the image.
 _SIZES = {
     RandomResizedCrop: ('scale', True),
@@ -50,6 +49,7 @@ _SIZES = {
     CenterCrop: ('crop_size', True),
     ResizeEdge: ('scale', False),
 }
+# Transforms without randomness: their result can be kept in memory.
 _DETERMINISTIC = {LoadImage, LoadImageFromFile, Resize, ResizeEdge, CenterCrop, PackInputs}
 
 

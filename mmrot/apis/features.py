@@ -3,18 +3,17 @@
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 from torch import nn
 
 from mmrot.engine.evaluation_data import build_split, innermost, preprocessor_config
+from mmrot.engine.held_log import without_log
 from mmrot.errors import UserError
 from mmrot.evaluation.features import Features, Pool, extract_dataset
 from mmrot.weights.checkpoint import load_checkpoint, sha256
@@ -152,7 +151,7 @@ def build_backbone(
             ) from error
         indices = _output_indices(config, backbone)
     if checkpoint == RANDOM:
-        with _without_log():
+        with without_log():
             backbone.init_weights()
         origin = {'checkpoint': RANDOM, 'seed': str(seed)}
     else:
@@ -168,18 +167,6 @@ def _output_indices(config: ConfigDict, backbone: nn.Module) -> list[int]:
     # the attribute of mmrot.ResNet does not count the stem, its argument does
     indices = config.get('out_indices', getattr(backbone, 'out_indices', ()))
     return [indices] if isinstance(indices, int) else list(indices)
-
-
-@contextmanager
-def _without_log() -> Iterator[None]:
-    """Silence the log of weight initialisation."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('WARNING')
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _stage_index(stage: str | int, known: Mapping[str, int]) -> int:

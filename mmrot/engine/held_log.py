@@ -1,4 +1,6 @@
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mmengine.logging import MMLogger
 
@@ -46,3 +48,15 @@ class HeldLog:
         self.holding = False
         for handler in self.logger.handlers:
             handler.removeFilter(self._let_pass)
+
+
+@contextmanager
+def without_log() -> Iterator[None]:
+    """Silence the current log below warnings."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -14,7 +14,7 @@ from mmengine.dist import (
     is_main_process,
 )
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import print_log
 from mmengine.registry import MODELS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 
 from mmrot.engine.distributed import unwrap
 from mmrot.engine.evaluation_data import preprocessor_config
+from mmrot.engine.held_log import without_log
 from mmrot.errors import UserError
 from mmrot.evaluation.features import Features, extract_dataset, pool_features
 
@@ -58,11 +59,11 @@ class FeatureMonitor(Hook):
 
     def __init__(
         self,
-        stages: Sequence[str] | None,
-        interval: int | None,
-        num_images: int,
-        batch_size: int,
-        num_workers: int,
+        stages: Sequence[str] | None = None,
+        interval: int | None = None,
+        num_images: int = 50_000,
+        batch_size: int = 128,
+        num_workers: int = 2,
     ) -> None:
         if interval is not None and interval < 1:
             raise UserError(f'interval={interval} is below 1.')
@@ -105,7 +106,7 @@ class FeatureMonitor(Hook):
         if backbone is None:
             raise UserError(f'{type(self).__name__}: the model has no backbone.')
         self._backbone = _PooledStages(backbone, self.stages)
-        with _preserved_random_state(), _without_log():
+        with _preserved_random_state(), without_log():
             preprocessor = MODELS.build(preprocessor_config(runner.cfg))
             self._datasets = {
                 name: self._subset(dataset)
@@ -267,15 +268,3 @@ def _averaged_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for buffer, value in zip(buffers, own, strict=True):
             buffer.copy_(value)
-
-
-@contextmanager
-def _without_log() -> Iterator[None]:
-    """Silence data sets that log what they read; those of the training have done so."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('WARNING')
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from typing import Any
 
 from mmrot.evaluation.features import Features
@@ -35,27 +34,8 @@ class KNNMonitor(LabelledMonitor):
 
     name = 'knn'
 
-    def __init__(
-        self,
-        train_dataset: dict[str, Any] | None = None,
-        test_dataset: dict[str, Any] | None = None,
-        k: int = 20,
-        temperature: float | None = 0.07,
-        stages: Sequence[str] | None = None,
-        interval: int | None = None,
-        num_images: int = 50_000,
-        batch_size: int = 128,
-        num_workers: int = 2,
-    ) -> None:
-        super().__init__(
-            train_dataset,
-            test_dataset,
-            stages=stages,
-            interval=interval,
-            num_images=num_images,
-            batch_size=batch_size,
-            num_workers=num_workers,
-        )
+    def __init__(self, k: int = 20, temperature: float | None = 0.07, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.k = k
         self.temperature = temperature
 

@@ -21,8 +21,8 @@ class LabelledMonitor(FeatureMonitor):
 
     def __init__(
         self,
-        train_dataset: dict[str, Any] | None,
-        test_dataset: dict[str, Any] | None,
+        train_dataset: dict[str, Any] | None = None,
+        test_dataset: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

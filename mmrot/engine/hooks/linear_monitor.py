@@ -1,6 +1,4 @@
 import warnings
-from collections.abc import Sequence
-from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -41,26 +39,6 @@ class LinearMonitor(LabelledMonitor):
     """
 
     name = 'linear'
-
-    def __init__(
-        self,
-        train_dataset: dict[str, Any] | None = None,
-        test_dataset: dict[str, Any] | None = None,
-        stages: Sequence[str] | None = None,
-        interval: int | None = None,
-        num_images: int = 50_000,
-        batch_size: int = 128,
-        num_workers: int = 2,
-    ) -> None:
-        super().__init__(
-            train_dataset,
-            test_dataset,
-            stages=stages,
-            interval=interval,
-            num_images=num_images,
-            batch_size=batch_size,
-            num_workers=num_workers,
-        )
 
     def evaluate(self, features: dict[str, Features]) -> dict[str, float]:
         """Compute the accuracy of each stage in percent."""

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -35,15 +34,9 @@ class RankMonitor(FeatureMonitor):
     name = 'rank'
 
     def __init__(
-        self,
-        dataset: dict[str, Any] | None = None,
-        stages: Sequence[str] | None = None,
-        interval: int | None = None,
-        num_images: int = 4096,
-        batch_size: int = 128,
-        num_workers: int = 2,
+        self, dataset: dict[str, Any] | None = None, num_images: int = 4096, **kwargs: Any
     ) -> None:
-        super().__init__(stages, interval, num_images, batch_size, num_workers)
+        super().__init__(num_images=num_images, **kwargs)
         self.dataset = dataset
 
     def build_datasets(self, cfg: Config) -> dict[str, Dataset]:
