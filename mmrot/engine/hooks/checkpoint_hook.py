@@ -50,6 +50,9 @@ class CheckpointHook(MMEngineCheckpointHook):
         """Prepare, and look for the best checkpoint in this work directory."""
         super().before_train(runner)
         self.file_backend = _Deferred(self.file_backend)
+        resumed = Path(runner._load_from) if runner._resume else Path()
+        if self.by_epoch and resumed == Path(runner.work_dir, f'iter_{runner.iter}.pth'):
+            self.file_backend.remove(str(resumed))  # the next checkpoint replaces it
         if best := getattr(self, 'best_ckpt_path', None):  # the run may have been moved since
             self.best_ckpt_path = self._here(best)
         for key, path in getattr(self, 'best_ckpt_path_dict', {}).items():
@@ -84,9 +87,6 @@ class CheckpointHook(MMEngineCheckpointHook):
             # out_dir is another folder or storage if the config says so
             pointer = name if self.out_dir == runner.work_dir else self.last_ckpt
             write_atomically(Path(runner.work_dir, 'last_checkpoint'), pointer)
-            if self.by_epoch:  # what an interruption within an epoch has left
-                for path in Path(runner.work_dir).glob('iter_*.pth'):
-                    self.file_backend.remove(str(path))
             self.file_backend.remove_outdated()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
