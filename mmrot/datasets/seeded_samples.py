@@ -99,7 +99,6 @@ class SeededSamples(Dataset):
     def __init__(self, dataset: dict, seed: int) -> None:
         self.dataset = DATASETS.build(dataset)
         self.seed = seed
-        self._batches = hasattr(self.dataset, '__getitems__')
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -115,7 +114,7 @@ class SeededSamples(Dataset):
         return self.dataset[index]
 
     def __getitems__(self, indices: Sequence[int]) -> Any:
-        if not self._batches:
+        if not hasattr(self.dataset, 'generator'):
             return [self[index] for index in indices]
         epoch = indices[0] // _EPOCH
         indices = [index % _EPOCH for index in indices]

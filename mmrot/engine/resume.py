@@ -1,7 +1,7 @@
 """Which checkpoint of a work directory training resumes from."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmrot.errors import UserError, first_few
-from mmrot.weights.checkpoint import load_checkpoint
+from mmrot.weights.checkpoint import UNREADABLE, load_checkpoint
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
@@ -32,11 +32,14 @@ def _match(path: Path) -> tuple[bool, int] | None:
     return match and (match[1] == 'iter', int(match[2]))
 
 
-def find_resumable(work_dir: str | Path) -> tuple[Path | None, list[str]]:
+def find_resumable(
+    work_dir: str | Path, load: Callable[[Path], dict[str, Any]] = load_checkpoint
+) -> tuple[Path | None, list[str]]:
     """Find the newest checkpoint in a work directory that training can resume from.
 
     Args:
         work_dir: Work directory of a run.
+        load: Function that reads a checkpoint.
 
     Returns:
         The checkpoint, or None if there is no checkpoint at all; and why newer ones were passed
@@ -52,14 +55,16 @@ def find_resumable(work_dir: str | Path) -> tuple[Path | None, list[str]]:
             if not path.name.startswith(kind):
                 continue
             try:
-                checkpoint = load_checkpoint(path)
+                checkpoint = load(path)
                 check_resumable(checkpoint, path)
-            except (UserError, OSError) as error:
+            except UserError as error:
                 refused.append(str(error))
-                continue
-            candidate = (int(checkpoint['meta'].get('iter', 0)), path)
-            newest = max(newest, candidate) if newest else candidate
-            break
+            except (*UNREADABLE, OSError) as error:
+                refused.append(f'checkpoint {path} cannot be read ({error}).')
+            else:
+                candidate = (int(checkpoint['meta'].get('iter', 0)), path)
+                newest = max(newest, candidate) if newest else candidate
+                break
     if newest is None and refused:
         raise UserError(
             f'no checkpoint in {work_dir} can be resumed: {" ".join(refused)} --overwrite starts '

@@ -237,7 +237,7 @@ class Runner(MMEngineRunner):
     def _find_checkpoint(self) -> None:
         """Find the checkpoint to resume from, and take over its seed before the data are built."""
         if self._load_from is None:
-            newest, refused = find_resumable(self.work_dir)
+            newest, refused = find_resumable(self.work_dir, _read_checkpoint)
             for reason in refused:
                 self.logger.warning(f'Not resuming from the newest checkpoint: {reason}')
             if newest is None:
@@ -247,11 +247,9 @@ class Runner(MMEngineRunner):
                 self._resume = False
                 return
             self._load_from = str(newest)
-        with safe_checkpoint_loading():
-            meta = CheckpointLoader.load_checkpoint(self._load_from, 'cpu').get('meta', {})
-        seed = meta.get('seed')
-        if seed is not None and self._randomness_cfg.get('seed') is None:
-            self._randomness_cfg.update(seed=seed)
+        if self._randomness_cfg.get('seed') is None:
+            meta = _read_checkpoint(self._load_from).get('meta', {})
+            self._randomness_cfg.update(seed=meta.get('seed'))
             self.set_randomness(**self._randomness_cfg)
 
     @master_only
@@ -300,10 +298,10 @@ class Runner(MMEngineRunner):
         )
         if seeded:
             self._train_dataloader = {
+                'worker_init_fn': dict(type=protect_worker),
                 **loader,
                 'dataset': dict(type=SeededSamples, dataset=loader['dataset'], seed=self.seed),
                 'sampler': dict(type=SeededSampler, sampler=loader['sampler']),
-                'worker_init_fn': dict(type=protect_worker),
             }
         if seeded and isinstance(loop, dict) and loop.get('by_epoch'):
             loop = {key: value for key, value in loop.items() if key != 'by_epoch'}
@@ -383,6 +381,15 @@ class Runner(MMEngineRunner):
         if not len(loader.dataset):
             raise UserError(f'{_describe(dataloader["dataset"])} has no images.')
         return loader
+
+
+def _read_checkpoint(file: str | Path) -> dict[str, Any]:
+    """Read a checkpoint as resuming does, on the command line without running code in it."""
+    try:
+        return CheckpointLoader.load_checkpoint(str(file), 'cpu')
+    except pickle.UnpicklingError:  # OpenMMLab's mmengine cannot load its log buffers
+        with safe_checkpoint_loading():
+            return CheckpointLoader.load_checkpoint(str(file), 'cpu')
 
 
 def _optimisation(runner: Runner) -> dict[str, Any]:

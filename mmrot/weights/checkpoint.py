@@ -24,7 +24,7 @@ from .digest import SHA256, weights_sha256
 # Object storage in mmengine's notation, such as s3://bucket/file and cluster:s3://bucket/file.
 _STORAGE = r'(\S+\:)?(s3|petrel)://'
 # Errors that torch.load raises for damaged files, found by mutating some.
-_UNREADABLE = (
+UNREADABLE = (
     AssertionError,
     EOFError,
     LookupError,
@@ -75,7 +75,7 @@ def load_checkpoint(
         content = real_objects(content)
         if not trust:
             check_tensors(content, size)
-    except (*_UNREADABLE, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         if isinstance(error, OSError) and error.filename:
             raise  # the others are of truncated archives
         # torch's own message is mostly advice to load without restrictions

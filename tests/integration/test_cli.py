@@ -244,6 +244,19 @@ def test_vis_logs_training_and_validation_over_iterations(tmp_path, run_tool):
     assert curves.Scalars('loss')[-1].value == pytest.approx(logged(tmp_path)[-2]['loss'])
 
 
+@pytest.mark.parametrize('named', [True, False])
+def test_trust_applies_to_the_checkpoint_to_resume(named, finished, tmp_path, run_tool):
+    checkpoint = torch.load(finished / 'epoch_1.pth', weights_only=False)
+    checkpoint['meta']['folder'] = tmp_path  # not among the objects that are allowed
+    file = tmp_path / 'epoch_1.pth'
+    torch.save(checkpoint, file)
+    arguments = ['train', DIGITS, '--work-dir', tmp_path, '--resume', *[file] * named]
+    with pytest.raises(SystemExit, match=r'PosixPath|more than weights'):
+        run_tool(*arguments, *OPTIONS, 'train_cfg.max_epochs=2')
+    run_tool(*arguments, '--trust', *OPTIONS, 'train_cfg.max_epochs=2')
+    assert (tmp_path / 'epoch_2.pth').exists()
+
+
 def test_auto_scale_lr_counts_images_not_copies(tmp_path, run_tool):
     """16 of 64 images per batch, rotated or not: a quarter of the rate."""
     options = [*OPTIONS, 'train_dataloader.batch_size=16', 'train_dataloader.dataset.indices=16']

@@ -30,7 +30,7 @@ class CheckLossHook(Hook):
         data_batch: object = None,
         outputs: dict | None = None,
     ) -> None:
-        """Note whether the loss is finite, and check at intervals.
+        """Check the loss, on a GPU every ``interval`` iterations.
 
         Raises:
             UserError: If it is not; names the iteration and the last checkpoint.
