@@ -21,7 +21,6 @@ class Preemption:
 
     def __init__(self) -> None:
         self._signal = 0
-        self._process = os.getpid()
         self._group: torch.distributed.ProcessGroup | None = None
 
     @contextmanager
@@ -34,18 +33,16 @@ class Preemption:
             # on the CPU: a GPU would have to be waited for
             self._group = torch.distributed.new_group(backend='gloo')
         before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        _listening.append(self)
         try:
             yield
         finally:
+            _listening.remove(self)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() == self._process:
-            self._signal = number
-        else:  # a forked process, such as those of a pool, which SIGTERM has to end
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+        self._signal = number
 
     def status(self, agree: bool) -> int | None:
         """Return the status to exit with, 128 + signal, or None to go on.
@@ -63,6 +60,36 @@ class Preemption:
         """Wait for the other processes of the job."""
         if self._group is not None:
             torch.distributed.barrier(self._group)
+
+
+# In a process that a job forks, such as those of a pool, the signals have their usual effect. They
+# are blocked during the fork: Python forgets those that arrive before the new process runs.
+_listening: list[Preemption] = []
+
+
+def _before_fork() -> None:
+    if _listening:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _after_fork_in_parent() -> None:
+    if _listening:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def _after_fork_in_child() -> None:
+    if _listening:
+        _listening.clear()
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)
 
 
 def protect_worker(worker_id: int, **_: object) -> None:

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from multiprocessing import get_context
 
 import pytest
@@ -19,9 +20,15 @@ def test_signal_is_noted_while_listening(number):
 
 
 def test_signal_ends_forked_processes():
+    """Also those that have not started to run Python yet, as in a pool that ends at once."""
+    context = get_context('fork')
+    codes = []
     with Preemption().listening():
-        process = get_context('fork').Process(target=signal.pause)
-        process.start()
-        process.terminate()
-        process.join(10)
-    assert process.exitcode == -signal.SIGTERM
+        for _ in range(30):
+            process = context.Process(target=time.sleep, args=(60,))
+            process.start()
+            process.terminate()
+            process.join(5)
+            codes.append(process.exitcode)
+            process.kill()
+    assert codes == 30 * [-signal.SIGTERM]
