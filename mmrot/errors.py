@@ -18,6 +18,10 @@ class UserError(ValueError):
     """
 
 
+class ImageError(UserError):
+    """An image file that cannot be decoded. Training replaces it by another one."""
+
+
 @contextmanager
 def prefix_errors(prefix: str) -> Iterator[None]:
     """Prepend a prefix, such as the name of a file, to the message of every UserError."""

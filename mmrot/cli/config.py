@@ -36,6 +36,7 @@ RUNNER_FIELDS = (set(inspect.signature(MMEngineRunner.__init__).parameters) - {'
     'custom_imports',
     'efficient_conv_bn_eval',
     'find_unused_parameters',
+    'max_bad_share',
     'model_wrapper_cfg',
     'overwrite',
     'runner_type',

@@ -49,6 +49,14 @@ def _explain(error: Exception) -> str | None:
         return str(error).rpartition('UserError: ')[2].strip()
     if isinstance(error, ModuleNotFoundError) and error.name in DISTRIBUTIONS:
         return f'{error.name} is not installed: pip install {DISTRIBUTIONS[error.name]}'
+    if isinstance(error, RuntimeError) and uses_gloo():
+        if 'Timed out' in str(error):
+            return (
+                'another process of the job has not answered in time, which is '
+                'env_cfg.dist_cfg.timeout seconds.'
+            )
+        if 'Connection closed' in str(error) or 'Connection reset' in str(error):
+            return 'another process of the job has ended.'
     if isinstance(error, AssertionError) and not error.args:
         *_, (frame, number) = traceback.walk_tb(error.__traceback__)
         code = linecache.getline(frame.f_code.co_filename, number).strip()

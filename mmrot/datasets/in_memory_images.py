@@ -1,3 +1,4 @@
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +7,16 @@ import torch
 from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.dist import get_rank, is_main_process
+from mmengine.logging import print_log
 from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data import Dataset, get_worker_info
 
-from mmrot.errors import UserError
+from mmrot.errors import ImageError, UserError, first_few
 from mmrot.registry import DATASETS, FUNCTIONS
+
+from .seeded_samples import bad_images_limit
 
 
 def crop_and_flip(images: Tensor, padding: int, offsets: Tensor, flips: Tensor) -> Tensor:
@@ -164,12 +168,12 @@ class InMemoryImages(Dataset):
         crop_ratio_range: Smallest and largest area, relative to that of the image, of random
             crops of aspect ratio 3/4 to 4/3 that are resized bicubically. None for no resizing.
         flip: Whether to mirror each image with probability 0.5.
-        with_samples: Whether a batch has ``data_samples``. Pretraining needs
-            none.
+        with_samples: Whether a batch has ``data_samples``. Pretraining needs none, and leaves out
+            images that cannot be decoded.
 
     Raises:
-        UserError: If there are no images, they differ in size, or resized crops are requested
-            of images that are not square.
+        UserError: If there are no images, they differ in size, resized crops are requested of
+            images that are not square, or too many cannot be decoded.
     """
 
     def __init__(
@@ -191,42 +195,68 @@ class InMemoryImages(Dataset):
         self.generator = torch.Generator(self.device).manual_seed(
             torch.initial_seed() + get_rank()
         )
+        self.size = crop_size or 0  # that of the images
+        self.samples: list = []
+        self._indices: list[int] = []  # of the images that can be decoded
+        self.images = self._read(with_samples).to(self.device)  # (N, C, H, W)
+
+    def _read(self, with_samples: bool) -> Tensor:
+        """Read all images (N, C, H, W), and check that they have one size."""
         if not len(self.dataset):
             raise UserError('the dataset is empty.')
-        shape = tuple(self.dataset[0]['inputs'].shape)
-        self.size = crop_size or shape[1]
-        if crop_ratio_range is not None:
-            if shape[1] != shape[2]:
-                raise UserError(
-                    f'images of {shape[1]}x{shape[2]} pixels: resized crops need square images.'
-                )
-        elif crop_size is not None and shape[1:] != (crop_size, crop_size):
-            raise UserError(
-                f'images of {shape[1]}x{shape[2]} pixels do not match crop_size={crop_size}. '
-                'Images in memory must have the size of the crop.'
-            )
-        images = torch.empty((len(self.dataset), *shape), dtype=torch.uint8)
-        self.samples = []
+        images = None
+        bad: list[str] = []
         for index in track(
-            range(len(images)), 'Reading images', disable=not is_main_process(), transient=True
+            range(len(self.dataset)),
+            'Reading images',
+            disable=not is_main_process(),
+            transient=True,
         ):
-            sample = self.dataset[index]
-            if tuple(sample['inputs'].shape) != shape:
+            try:
+                sample = self.dataset[index]
+            except ImageError as error:
+                bad.append(str(error))
+                if with_samples or len(bad) > bad_images_limit(len(self.dataset)):
+                    raise
+                continue
+            shape = tuple(sample['inputs'].shape)
+            if images is None:
+                self._check_shape(*shape[1:])
+                images = torch.empty((len(self.dataset), *shape), dtype=torch.uint8)
+            if shape != images.shape[1:]:
                 raise UserError(
-                    f'image {index} has shape {tuple(sample["inputs"].shape)}, but image 0 has '
-                    f'{shape}.'
+                    f'image {index} has shape {shape}, but image {self._indices[0]} has '
+                    f'{tuple(images.shape[1:])}.'
                 )
-            images[index] = sample['inputs']
+            images[len(self._indices)] = sample['inputs']
+            self._indices.append(index)
             if with_samples:
                 self.samples.append(sample['data_samples'].to(self.device))
-        self.images = images.to(self.device)  # (N, C, H, W)
+        for message in bad:
+            print_log(f'{message} It is left out.', 'current', logging.WARNING)
+        if images is None:
+            raise UserError(f'no image can be decoded: {first_few(bad, 3)}')
+        return images[: len(self._indices)]
+
+    def _check_shape(self, height: int, width: int) -> None:
+        if self.crop_ratio_range is not None:
+            if height != width:
+                raise UserError(
+                    f'images of {height}x{width} pixels: resized crops need square images.'
+                )
+        elif self.size and (height, width) != (self.size, self.size):
+            raise UserError(
+                f'images of {height}x{width} pixels do not match crop_size={self.size}. '
+                'Images in memory must have the size of the crop.'
+            )
+        self.size = self.size or height
 
     def __len__(self) -> int:
         return len(self.images)
 
     def get_data_info(self, index: int) -> dict:
         """Return the annotation of a sample."""
-        return self.dataset.get_data_info(index)
+        return self.dataset.get_data_info(self._indices[index])
 
     def __getitem__(self, index: int) -> dict:
         batch = self.__getitems__([index])

@@ -16,10 +16,23 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Dataset, Sampler
 
+from mmrot.errors import ImageError
 from mmrot.registry import DATASETS
 
 # The sampler sends epoch and index to the data set as one integer.
 _EPOCH = 2**40
+# Bad images in a row after which no further replacement is tried.
+_ATTEMPTS = 20
+
+
+def bad_images_limit(num_images: int, share: float = 0.001) -> int:
+    """Return how many images may be bad before training stops.
+
+    Args:
+        num_images: Number of images.
+        share: Share of them that may be bad, from 0 to 1. 10 always may, unless it is 0.
+    """
+    return max(10, int(share * num_images)) if share else 0
 
 
 def seed_all(*key: int) -> None:
@@ -91,6 +104,9 @@ class SeededSamples(Dataset):
     as :class:`mmrot.InMemoryImages`, has a ``generator``, which is seeded by the indices of the
     batch.
 
+    An image that cannot be decoded is replaced by another one, which depends on the seed, the
+    epoch and the index too. :meth:`new_bad_images` tells the main process which ones were.
+
     Args:
         dataset: Config of a data set.
         seed: Seed of the run.
@@ -99,6 +115,9 @@ class SeededSamples(Dataset):
     def __init__(self, dataset: dict, seed: int) -> None:
         self.dataset = DATASETS.build(dataset)
         self.seed = seed
+        # Shared with the workers: one flag for each sample, and one that is set after any of them.
+        self._bad = torch.zeros(len(self.dataset) + 1, dtype=torch.bool).share_memory_()
+        self._reported = self._bad.clone()
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -111,7 +130,34 @@ class SeededSamples(Dataset):
     def __getitem__(self, index: int) -> Any:
         epoch, index = divmod(index, _EPOCH)
         seed_all(self.seed, epoch, index)
-        return self.dataset[index]
+        try:
+            return self.dataset[index]
+        except ImageError:
+            self._note(index)
+        for attempt in range(1, _ATTEMPTS):
+            key = (self.seed, epoch, index, attempt)
+            other = int(np.random.default_rng(key).integers(len(self)))
+            seed_all(*key)
+            try:
+                return self.dataset[other]
+            except ImageError as error:
+                self._note(other)
+                last = error
+        raise last
+
+    def _note(self, index: int) -> None:
+        self._bad[index] = True
+        self._bad[-1] = True  # after the other, so that none is overlooked
+
+    def new_bad_images(self) -> list[int]:
+        """Return the indices of the bad images that were found since the last call."""
+        if not self._bad[-1]:
+            return []
+        self._bad[-1] = False
+        found = self._bad & ~self._reported
+        found[-1] = False
+        self._reported |= found
+        return found.nonzero().flatten().tolist()
 
     def __getitems__(self, indices: Sequence[int]) -> Any:
         if not hasattr(self.dataset, 'generator'):

@@ -4,12 +4,14 @@ import atexit
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from typing import NoReturn
 
 import torch
-from mmengine.dist import init_dist, is_distributed
+from mmengine.dist import get_rank, get_world_size, init_dist, is_distributed
 from mmengine.model import is_model_wrapper
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrot.errors import UserError
 
@@ -27,6 +29,54 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
+def _batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    return [module for module in unwrap(model).modules() if isinstance(module, _BatchNorm)]
+
+
+def gather_statistics(
+    model: nn.Module, group: torch.distributed.ProcessGroup | None
+) -> list[dict[str, Tensor]] | None:
+    """Collect the running statistics of batch norm, which each process has of its own.
+
+    Args:
+        model: The model.
+        group: The processes, all of which must call this function. None for a single one.
+
+    Returns:
+        One dict for each process, or None if they are equal.
+    """
+    if group is None:
+        return None
+    own = {
+        f'{index}.{name}': buffer.cpu()
+        for index, module in enumerate(_batch_norms(model))
+        for name, buffer in module.named_buffers(recurse=False)
+    }
+    states: list = [None] * torch.distributed.get_world_size(group)
+    torch.distributed.all_gather_object(states, own, group)
+    equal = all(torch.equal(state[key], own[key]) for state in states for key in own)
+    return None if equal else states
+
+
+def load_statistics(model: nn.Module, states: list[dict[str, Tensor]] | None) -> None:
+    """Load the statistics of this process, unless the number of processes has changed.
+
+    Args:
+        model: The model.
+        states: What :func:`gather_statistics` returned.
+    """
+    if states is None or len(states) != get_world_size():
+        return
+    for index, module in enumerate(_batch_norms(model)):
+        for name, buffer in module.named_buffers(recurse=False):
+            buffer.copy_(states[get_rank()][f'{index}.{name}'])
+
+
+def duration(seconds: float | None) -> timedelta | None:
+    """Convert the ``timeout`` of mmengine's ``dist_cfg`` for PyTorch."""
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
 def init_process_group(launcher: str) -> None:
     """Initialise the default process group, on gloo if this machine has no GPU.
 
@@ -42,13 +92,15 @@ def init_process_group(launcher: str) -> None:
         init_gloo(launcher)
 
 
-def init_gloo(launcher: str) -> None:
+def init_gloo(launcher: str, timeout: float | None = None) -> None:
     """Initialise the default process group on a machine without a GPU.
 
     mmengine's own initialisation calls ``torch.cuda.set_device`` first.
 
     Args:
         launcher: ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        timeout: Seconds after which a process that waits for another one fails. Defaults to
+            PyTorch's 30 minutes.
 
     Raises:
         UserError: If an environment variable of the launcher is not set.
@@ -67,7 +119,7 @@ def init_gloo(launcher: str) -> None:
         command = ['scontrol', 'show', 'hostname', os.environ['SLURM_NODELIST']]
         hosts = subprocess.run(command, check=True, capture_output=True, text=True)
         os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
-    torch.distributed.init_process_group('gloo')
+    torch.distributed.init_process_group('gloo', timeout=duration(timeout))
 
 
 def uses_gloo() -> bool:

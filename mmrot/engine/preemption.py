@@ -10,18 +10,26 @@ from types import FrameType
 import torch
 from mmengine.dist import is_distributed
 
+from .distributed import duration
+
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Preemption:
     """Notices that a job is asked to end.
 
-    With several processes, all of them agree after every iteration on whether one was asked.
+    With several processes, all of them agree after every iteration on whether one was asked. Those
+    of a torchrun that was killed are asked, too.
+
+    Args:
+        timeout: See :func:`mmrot.engine.distributed.init_gloo`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float | None = None) -> None:
         self._signal = 0
-        self._group: torch.distributed.ProcessGroup | None = None
+        self._timeout = duration(timeout)
+        self._launcher = os.getppid() if torch.distributed.is_torchelastic_launched() else None
+        self.group: torch.distributed.ProcessGroup | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -31,7 +39,7 @@ class Preemption:
             return
         if is_distributed():
             # on the CPU: a GPU would have to be waited for
-            self._group = torch.distributed.new_group(backend='gloo')
+            self.group = torch.distributed.new_group(timeout=self._timeout, backend='gloo')
         before = {number: signal.signal(number, self._note) for number in SIGNALS}
         _listening.append(self)
         try:
@@ -44,22 +52,31 @@ class Preemption:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._signal = number
 
-    def status(self, agree: bool) -> int | None:
-        """Return the status to exit with, 128 + signal, or None to go on.
+    def status(self) -> int | None:
+        """Return the status for this process to exit with, 128 + signal, or None to go on."""
+        if self._launcher is not None and os.getppid() != self._launcher:
+            self._signal = signal.SIGTERM
+        return 128 + self._signal if self._signal else None
+
+    def agree(self, flag: bool = False) -> tuple[int | None, bool]:
+        """Agree on what to do. All processes must call this method.
 
         Args:
-            agree: Whether to ask the other processes. They must all call this method then.
+            flag: Something else that all must know if it is true for one of them.
+
+        Returns:
+            The status for all processes to exit with, or None to go on; the flag.
         """
-        if agree and self._group is not None:
-            asked = torch.tensor(self._signal)
-            torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX, self._group)
-            self._signal = int(asked)
-        return 128 + self._signal if self._signal else None
+        if self.group is None:
+            return self.status(), flag
+        state = torch.tensor([self.status() or 0, flag])
+        torch.distributed.all_reduce(state, torch.distributed.ReduceOp.MAX, self.group)
+        return int(state[0]) or None, bool(state[1])
 
     def wait(self) -> None:
         """Wait for the other processes of the job."""
-        if self._group is not None:
-            torch.distributed.barrier(self._group)
+        if self.group is not None:
+            torch.distributed.barrier(self.group)
 
 
 # In a process that a job forks, such as those of a pool, the signals have their usual effect. They

@@ -30,7 +30,15 @@ from mmrot.models import RotationPred, TenCropClassifier
 from mmrot.weights.checkpoint import check_weights, safe_checkpoint_loading
 from mmrot.weights.digest import SHA256, weights_sha256
 
-from .distributed import end_process, init_gloo, unwrap, uses_gloo
+from .bad_images import BadImages
+from .distributed import (
+    end_process,
+    gather_statistics,
+    init_gloo,
+    load_statistics,
+    unwrap,
+    uses_gloo,
+)
 from .epoch_loop import EpochLoop
 from .held_log import HeldLog
 from .lock import locked
@@ -50,6 +58,10 @@ _CHECKPOINT_HOOKS = ('CheckpointHook', 'mmengine.CheckpointHook')
 _LOADER_FIELDS = {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch', '_scope_'}
 # What changes in a scheduler during training.
 _SCHEDULER_STATE = {'last_step', 'base_values', 'verbose'}
+# Key of a checkpoint: the running statistics of each process, if they differ.
+STATISTICS = 'statistics_of_processes'
+# When a job notices that it is asked to end, or that images are bad.
+_NOTICING = ('after_train_iter', 'after_val_iter', 'after_val_epoch')
 _STARTED = ('after_train_iter', 'after_val_iter', 'after_test_iter')
 
 
@@ -69,6 +81,9 @@ class Runner(MMEngineRunner):
       (seed, iteration, rank), so that a resumed run equals an uninterrupted one.
     - SIGTERM and SIGUSR1 save a checkpoint after the current iteration, and end the job with
       status 128 + signal.
+    - A training image that :class:`mmrot.LoadImage` cannot decode is logged and replaced by
+      another one, until more than ``max_bad_share`` of the images in the config, by default
+      0.001, and more than 10 are bad. So are images for the validation of rotation prediction.
     - A checkpoint is written under another name and renamed when it is complete; weights that are
       not finite are not saved. ``resume`` without ``load_from`` takes the newest checkpoint of
       the work directory that can be loaded.
@@ -80,8 +95,12 @@ class Runner(MMEngineRunner):
     _config_dumped = False
     _held_log: HeldLog | None = None
     _preemption: Preemption | None = None
+    _bad_images: BadImages | None = None
+    _statistics: tuple[int, list[dict]] | None = None  # iteration, one dict for each process
+    _validation_missing = False
     _load_from: str | None  # mmengine's
     _train_dataloader: Any
+    _val_dataloader: Any
 
     def __init__(self, *args, work_dir: str, **kwargs) -> None:
         folder = Path(work_dir).absolute()
@@ -125,7 +144,8 @@ class Runner(MMEngineRunner):
                 check_unused(self.work_dir)
             if self._resume:
                 self._find_checkpoint()
-            self._preemption = Preemption()
+            self._preemption = Preemption(self._timeout)
+            self._bad_images = BadImages(self.work_dir, self.cfg.get('max_bad_share', 0.001))
             with self._preemption.listening():
                 model = super().train()
             self._preemption = None
@@ -140,10 +160,11 @@ class Runner(MMEngineRunner):
 
     def setup_env(self, env_cfg: dict) -> None:
         """Initialise gloo for a distributed CPU job, then set up as mmengine does."""
+        self._timeout = env_cfg.get('dist_cfg', {}).get('timeout')
         if self.distributed and not is_distributed():
             self._check_gpus()
             if not torch.cuda.is_available():
-                init_gloo(self.launcher)
+                init_gloo(self.launcher, self._timeout)
         super().setup_env(env_cfg)
         # jobs that start within one second share it
         self._new_log_dir = not Path(self.work_dir, self.timestamp).exists()
@@ -215,6 +236,8 @@ class Runner(MMEngineRunner):
             raise UserError(f'checkpoint {filename} does not match the model: {error}') from error
         if self._resume:
             check_resumable(checkpoint, filename)
+            self._validation_missing = checkpoint['meta'].get('validation_missing', False)
+            load_statistics(self.model, checkpoint.get(STATISTICS))
         return checkpoint
 
     def resume(self, filename: str, *args, **kwargs) -> None:
@@ -289,24 +312,32 @@ class Runner(MMEngineRunner):
         Batch samplers and samplers other than mmengine's, as in some configs of mmdet, are left as
         they are.
         """
-        loader = self._train_dataloader
-        seeded = (
-            isinstance(loader, dict)
-            and isinstance(loader.get('sampler'), dict)
-            and loader['sampler'].get('type') in _SAMPLERS
-            and loader.get('batch_sampler') is None
-        )
+        seeded = _simple_sampler(self._train_dataloader)
         if seeded:
             self._train_dataloader = {
                 'worker_init_fn': dict(type=protect_worker),
-                **loader,
-                'dataset': dict(type=SeededSamples, dataset=loader['dataset'], seed=self.seed),
-                'sampler': dict(type=SeededSampler, sampler=loader['sampler']),
+                **self._seeded(self._train_dataloader),
+                'sampler': dict(type=SeededSampler, sampler=self._train_dataloader['sampler']),
             }
         if seeded and isinstance(loop, dict) and loop.get('by_epoch'):
             loop = {key: value for key, value in loop.items() if key != 'by_epoch'}
             loop['type'] = EpochLoop
         return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the validation loop; for rotation prediction, bad images are replaced there too.
+
+        Where there are labels, results are comparable only on all images.
+        """
+        rotations = isinstance(unwrap(self.model), RotationPred)
+        if self._preemption is not None and rotations and _simple_sampler(self._val_dataloader):
+            self._val_dataloader = self._seeded(self._val_dataloader)
+        return super().build_val_loop(loop)
+
+    def _seeded(self, loader: dict) -> dict:
+        """Return the config of a dataloader whose samples are seeded."""
+        dataset = dict(type=SeededSamples, dataset=loader['dataset'], seed=self.seed)
+        return {**loader, 'dataset': dataset}
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """Call the hooks; write the log and the config after the first iteration.
@@ -325,21 +356,50 @@ class Runner(MMEngineRunner):
         super().call_hook(fn_name, **kwargs)
         if fn_name == 'before_save_checkpoint':
             checkpoint = kwargs['checkpoint']
+            if self._statistics is not None and self._statistics[0] == self.iter:
+                checkpoint[STATISTICS] = self._statistics[1]
             checkpoint['meta'][SHA256] = weights_sha256(checkpoint['state_dict'])
         if fn_name == 'after_train_iter' and not self._config_dumped:
             self._config_dumped = True
             super().dump_config()
-        if self._preemption is not None and fn_name in _STARTED:
-            # processes may have different numbers of validation batches
-            status = self._preemption.status(agree=fn_name == 'after_train_iter')
-            if status is not None:
-                self._save_and_stop(status, trained=fn_name == 'after_train_iter')
+        if self._preemption is not None:
+            if fn_name == 'before_val':
+                self.gather_statistics()
+            if fn_name == 'before_train' and self._validation_missing:
+                self.val_loop.run()
+            if fn_name in _NOTICING:
+                self._notice(self._preemption, fn_name)
+
+    def _notice(self, preemption: Preemption, fn_name: str) -> None:
+        """Report bad images, and stop if the job is asked to."""
+        trained = fn_name == 'after_train_iter'
+        if fn_name == 'after_val_iter':  # processes may have different numbers of batches
+            status = preemption.status()
+        else:
+            dataset = (self.train_dataloader if trained else self.val_dataloader).dataset
+            bad = dataset.new_bad_images() if isinstance(dataset, SeededSamples) else []
+            status, any_bad = preemption.agree(bool(bad))
+            if any_bad and self._bad_images is not None:
+                self._bad_images.report(dataset, bad, preemption.group)
+        if status is not None:
+            self._save_and_stop(status, trained)
+
+    def gather_statistics(self) -> None:
+        """Collect the running statistics of all processes, which a checkpoint then contains.
+
+        All processes must call it. They need not when a checkpoint is saved.
+        """
+        if self._preemption is not None:
+            states = gather_statistics(self.model, self._preemption.group)
+            self._statistics = None if states is None else (self.iter, states)
 
     def _save_and_stop(self, status: int, trained: bool) -> NoReturn:
         """Save the state and end the process, at the end of an iteration of training or not."""
         iterations = self.iter + trained  # the loop counts it afterwards
         name = f'iter_{iterations}.pth'
-        meta = dict(epoch=self.epoch, iter=iterations)
+        meta = dict(epoch=self.epoch, iter=iterations, validation_missing=not trained)
+        if trained:
+            self.gather_statistics()
         self.save_checkpoint(self.work_dir, name, by_epoch=False, meta=meta)
         self.logger.warning(
             f'Stopped by {signal.Signals(status - 128).name} after {iterations} iterations. '
@@ -381,6 +441,16 @@ class Runner(MMEngineRunner):
         if not len(loader.dataset):
             raise UserError(f'{_describe(dataloader["dataset"])} has no images.')
         return loader
+
+
+def _simple_sampler(loader: Any) -> bool:
+    """Return whether a dataloader's config has a sampler of mmengine and no batch sampler."""
+    return (
+        isinstance(loader, dict)
+        and isinstance(loader.get('sampler'), dict)
+        and loader['sampler'].get('type') in _SAMPLERS
+        and loader.get('batch_sampler') is None
+    )
 
 
 def _read_checkpoint(file: str | Path) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def read_images(
         Config.fromfile(config_path(f'_base_/datasets/{file}.py')) for file in (data, crops)
     )
     steps = [step for step in crops[name] if 'LoadImage' not in step.type]
-    steps.insert(0, dict(type='mmpretrain.LoadImageFromFile'))
+    steps.insert(0, dict(type='mmrot.LoadImage'))
     pipeline = Compose([TRANSFORMS.build(step) for step in steps])
     preprocessor = MODELS.build(
         dict(

@@ -18,6 +18,7 @@ from mmrot.datasets.in_memory_images import (
     resize_crops,
     sample_crops,
 )
+from mmrot.errors import ImageError
 from mmrot.results import read_records
 
 DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
@@ -302,3 +303,17 @@ def test_in_memory_command_rejects_other_random_steps(tmp_path, run_tool):
             *('train', mmrot.config_path('rotnet/alexnet_in1k.py'), '--in-memory'),
             *('--work-dir', tmp_path),
         )
+
+
+def test_bad_images_are_left_out_where_there_are_no_labels(tmp_path):
+    cfg = folder(tmp_path)
+    cfg['pipeline'][0]['type'] = 'mmrot.LoadImage'
+    (tmp_path / 'class0/0.png').write_bytes(b'')
+    data = InMemoryImages(cfg, with_samples=False)
+    assert len(data) == 4
+    expected = [tmp_path / f'class{i % 2}/{i}.png' for i in (2, 4, 1, 3)]
+    assert [data.get_data_info(i)['img_path'] for i in range(4)] == [*map(str, expected)]
+    for image, path in zip(data.images, expected, strict=True):
+        assert torch.equal(image, torch.from_numpy(cv2.imread(str(path))).permute(2, 0, 1))
+    with pytest.raises(ImageError, match=r'0\.png: empty file'):
+        InMemoryImages(cfg)

@@ -6,7 +6,13 @@ import torch
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader, Dataset
 
-from mmrot.datasets.seeded_samples import SeededSampler, SeededSamples, seed_all
+from mmrot.datasets.seeded_samples import (
+    SeededSampler,
+    SeededSamples,
+    bad_images_limit,
+    seed_all,
+)
+from mmrot.errors import ImageError
 
 
 def draw():
@@ -114,3 +120,55 @@ def test_seeds_are_repeatable():
 
     assert seeded_draw(1, 2, 3) == seeded_draw(1, 2, 3)
     assert not set(seeded_draw(1, 2, 3)) & set(seeded_draw(1, 3, 2))
+
+
+@DATASETS.register_module(force=True)
+class SomeBad(RandomNumbers):
+    """Samples 2 and 5, or all, cannot be decoded."""
+
+    bad = (2, 5)
+
+    def __getitem__(self, index):
+        if index in self.bad:
+            raise ImageError(f'image {index}')
+        return super().__getitem__(index)
+
+
+def bad_loader(dataset, workers):
+    dataset = SeededSamples(dict(type=dataset), 3)
+    sampler = SeededSampler(dict(type='DefaultSampler', shuffle=False), dataset, 3)
+    return DataLoader(dataset, 2, sampler=sampler, collate_fn=list, num_workers=workers)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_bad_images_are_replaced_and_reported_once(workers):
+    data = bad_loader('SomeBad', workers)
+    first, second = epoch(data, 0), epoch(data, 1)
+    assert data.dataset.new_bad_images() == [2, 5]
+    assert data.dataset.new_bad_images() == []
+    alone = bad_loader('SomeBad', 0)
+    assert [epoch(alone, 0), epoch(alone, 1)] == [first, second]
+    good = epoch(bad_loader('RandomNumbers', 0), 0)
+    for position, (found, expected) in enumerate(zip(first, good, strict=True)):
+        if position in (2, 5):
+            assert found[0] not in (2, 5)
+            assert found[1:] not in [sample[1:] for sample in good]  # drawn for itself
+        else:
+            assert found == expected
+    assert [first[i] for i in (2, 5)] != [second[i] for i in (2, 5)]
+
+
+def test_error_when_no_image_is_good():
+    class AllBad(SomeBad):
+        bad = range(10)
+
+    DATASETS.register_module(name='AllBad', module=AllBad, force=True)
+    with pytest.raises(ImageError, match='image'):
+        epoch(bad_loader('AllBad', 0), 0)
+
+
+def test_limit_of_bad_images():
+    assert bad_images_limit(237) == 10
+    assert bad_images_limit(1_281_167) == 1281
+    assert bad_images_limit(100, 0.5) == 50
+    assert bad_images_limit(1_281_167, 0) == 0

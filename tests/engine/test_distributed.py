@@ -1,7 +1,10 @@
 import os
+from datetime import timedelta
 
 import pytest
 import torch
+from helpers import run_ranks
+from mmengine.dist import get_rank
 from mmengine.model import MMDistributedDataParallel
 
 from mmrot.engine import distributed
@@ -18,12 +21,16 @@ def environment(monkeypatch) -> dict[str, str]:
 
 def test_slurm_environment_is_translated(environment, monkeypatch):
     started = []
-    monkeypatch.setattr('torch.distributed.init_process_group', started.append)
+    monkeypatch.setattr(
+        'torch.distributed.init_process_group',
+        lambda backend, timeout: started.append((backend, timeout)),
+    )
     environment.update(SLURM_PROCID='3', SLURM_NTASKS='4', SLURM_LOCALID='1', MASTER_ADDR='host')
     distributed.init_gloo('slurm')
     found = {k: environment[k] for k in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_PORT')}
     assert found == dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1', MASTER_PORT='29500')
-    assert started == ['gloo']
+    distributed.init_gloo('slurm', 90)
+    assert started == [('gloo', None), ('gloo', timedelta(seconds=90))]
 
 
 def test_slurm_without_srun_raises(environment):
@@ -58,3 +65,21 @@ def test_unwrap_returns_the_model_itself():
     wrapped = MMDistributedDataParallel(model, device_ids=None)
     assert distributed.unwrap(wrapped) is model
     assert distributed.unwrap(model) is model
+
+
+def _restore_own_statistics(folder):
+    norm = torch.nn.BatchNorm1d(2)
+    norm.running_mean[:] = get_rank()
+    group = torch.distributed.group.WORLD
+    states = distributed.gather_statistics(norm, group)
+    other = torch.nn.BatchNorm1d(2)
+    distributed.load_statistics(other, states)
+    assert other.running_mean.tolist() == [get_rank()] * 2
+    other.running_mean[:] = 7
+    distributed.load_statistics(other, states[:1])  # of a job with one process
+    assert other.running_mean.tolist() == [7, 7]
+    assert distributed.gather_statistics(other, group) is None  # equal
+
+
+def test_each_process_resumes_its_own_statistics(tmp_path):
+    run_ranks(_restore_own_statistics, 2, tmp_path)

@@ -13,9 +13,10 @@ def test_signal_is_noted_while_listening(number):
     before = signal.getsignal(number)
     preemption = Preemption()
     with preemption.listening():
-        assert preemption.status(agree=True) is None
+        assert preemption.agree(True) == (None, True)
         os.kill(os.getpid(), number)
-        assert preemption.status(agree=True) == 128 + number
+        assert preemption.status() == 128 + number
+        assert preemption.agree() == (128 + number, False)
     assert signal.getsignal(number) == before
 
 

@@ -130,3 +130,12 @@ def test_resume_warns_of_settings_that_the_checkpoint_overrides(checkpoint, tmp_
     message = resumed(optim_wrapper=dict(optimizer={**optimizer, 'lr': 10 * lr}))
     assert f'lr stays {lr}, not {10 * lr} as in the config' in message
     assert f'--load-from {checkpoint} and another --work-dir' in message
+
+
+def test_interrupted_validation_is_repeated(checkpoint, tmp_path):
+    state = torch.load(checkpoint, weights_only=False)
+    state['meta']['validation_missing'] = True
+    torch.save(state, tmp_path / 'iter_2.pth')
+    cfg = tiny_config(tmp_path, resume=True, **{'train_cfg.max_epochs': 2})
+    Runner.from_cfg(cfg).train()
+    assert ['loss' in row for row in logged(tmp_path)] == [False, True, True, False]

@@ -71,6 +71,20 @@ def test_signal_saves_and_resume_ends_in_the_same_weights(processes, tmp_path):
     assert not saved.exists()  # epoch_3.pth replaces it
     ours, theirs = weights(tmp_path / 'cut'), weights(tmp_path / 'whole')
     different = [key for key in ours if not torch.equal(ours[key], theirs[key])]
-    # within an epoch, each process has its own statistics, and the first one saves
-    own = ('running_mean', 'running_var') * (processes > 1)
-    assert [key for key in different if not key.endswith(own)] == []
+    assert different == []
+
+
+@pytest.mark.slow
+def test_processes_end_when_torchrun_is_killed(tmp_path):
+    output = tmp_path / 'output'
+    job = start(output, '--gpus', '2', '--work-dir', str(tmp_path / 'run'))
+    while not re.search(r'Epoch\(train\) +\[1\]', output.read_text()):
+        assert job.poll() is None, output.read_text()
+        time.sleep(0.02)
+    job.kill()
+    job.wait()
+    deadline = time.monotonic() + 60
+    while 'Stopped by SIGTERM' not in output.read_text():
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.1)
+    assert len([*(tmp_path / 'run').glob('iter_*.pth')]) == 1

@@ -53,7 +53,7 @@ random_crop = [
     ),
     dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
 ]
-load = dict(type='mmpretrain.LoadImageFromFile')
+load = dict(type='mmrot.LoadImage')
 pack = dict(
     type='mmpretrain.PackInputs',
     meta_keys=('sample_idx', 'img_path', 'ori_shape', 'img_shape', 'gt_label_difficult'),

@@ -21,7 +21,7 @@ data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
 sync_bn = 'torch'
 model = dict(head=dict(num_classes=205))
 train_pipeline = [
-    dict(type='mmpretrain.LoadImageFromFile'),
+    dict(type='mmrot.LoadImage'),
     dict(
         type='mmpretrain.ResizeEdge',
         scale=256,

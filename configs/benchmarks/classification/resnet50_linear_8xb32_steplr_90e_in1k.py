@@ -20,7 +20,7 @@ data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor')
 sync_bn = 'torch'
 
 train_pipeline = [
-    dict(type='mmpretrain.LoadImageFromFile'),
+    dict(type='mmrot.LoadImage'),
     dict(
         type='mmpretrain.RandomResizedCrop',
         scale=224,

@@ -30,7 +30,7 @@ pools = dict(
 )
 
 pipeline = [
-    dict(type='mmpretrain.LoadImageFromFile'),
+    dict(type='mmrot.LoadImage'),
     # one after the other, as in the source
     dict(
         type='mmpretrain.ResizeEdge',

@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 
-from mmrot.errors import UserError
+from mmrot.errors import ImageError
 from mmrot.registry import TRANSFORMS
 
 from ..image_header import header_problem
@@ -33,13 +33,13 @@ class LoadImage(LoadImageFromFile):
             The sample with ``img`` (H, W, C), ``img_shape`` and ``ori_shape``.
 
         Raises:
-            UserError: If the file is empty, cannot be decoded, or has more than 2^27 pixels.
+            ImageError: If the file is empty, cannot be decoded, or has more than 2^27 pixels.
         """
         path = results['img_path']
         data = fileio.get(path, backend_args=self.backend_args)
         problem = header_problem(io.BytesIO(data)) if data else 'empty file'
         if problem:
-            raise UserError(f'image {path}: {problem}.')
+            raise ImageError(f'image {path}: {problem}.')
         webp = data[:4] == b'RIFF' and data[8:12] == b'WEBP'
         try:
             image = mmcv.imfrombytes(
@@ -47,9 +47,9 @@ class LoadImage(LoadImageFromFile):
             )
         except (cv2.error, OSError, SyntaxError, ValueError) as error:
             reason = ' '.join(str(error).split())
-            raise UserError(f'image {path}: cannot be decoded: {reason}.') from error
+            raise ImageError(f'image {path}: cannot be decoded: {reason}.') from error
         if image is None:
-            raise UserError(f'image {path}: cannot be decoded.')
+            raise ImageError(f'image {path}: cannot be decoded.')
         results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
