@@ -130,7 +130,7 @@ KINDS: dict[str, tuple[int, Callable[[bytes, random.Random], bytes]]] = {
 def write_images(photos: Path, folder: Path, rng: random.Random) -> dict[str, str]:
     """Write the images and return their kinds by path."""
     sources = [path for path in find_images(photos) if path.suffix.lower() in ('.jpg', '.jpeg')]
-    kinds = {}
+    kinds: dict[str, str] = {}
     for kind, (count, change) in {'good': (GOOD, lambda data, rng: data), **KINDS}.items():
         for _ in range(count):
             path = folder / f'{len(kinds):04}.jpg'

@@ -5,8 +5,9 @@
 A small NIN trains on 320 digits, with checkpoints within and after epochs and validation after
 each epoch. A case is a number of processes and of workers; its runs are killed with SIGKILL, or
 asked to stop with SIGTERM, after a random time, and resumed until they finish. Kills aimed at
-saving hit while a checkpoint of 40 MB is written. The last case limits the size of files, as a
-full disk does. Jobs are forked from this process, which has imported the packages before.
+saving hit while a checkpoint of 40 MB is written. Two launchers on this machine stand for two
+nodes, of which one fails. The last case limits the size of files, as a full disk does. Most jobs
+are forked from this process, which has imported the packages before.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -50,6 +52,13 @@ class BallastHook(Hook):
         checkpoint['ballast'] = torch.randint(256, (BALLAST,), dtype=torch.uint8)
 
 
+def free_port() -> int:
+    """Ask the system for a free port."""
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return server.getsockname()[1]
+
+
 class Job:
     """One start of a training job, with a process for each rank.
 
@@ -69,9 +78,7 @@ class Job:
         ballast: bool = False,
         file_limit: int | None = None,
     ) -> None:
-        with socket.socket() as server:
-            server.bind(('127.0.0.1', 0))
-            port = server.getsockname()[1]
+        port = free_port()
         self.log = work_dir.with_suffix('.log')
         self.ranks = []
         for rank in range(processes):
@@ -252,6 +259,86 @@ def full_disk(folder: Path, count: int, rng: random.Random, reference: str) -> d
     return dict(runs=count, failed_and_resumed=resumed, equal=equal)
 
 
+class Node:
+    """A launcher on one of two nodes, with one process.
+
+    Args:
+        rank: Rank of the node.
+        work_dir: Work directory.
+        port: Port of the rendezvous.
+    """
+
+    def __init__(self, rank: int, work_dir: Path, port: int) -> None:
+        cfg = config(work_dir, 2, 0, ballast=False)
+        cfg.env_cfg.dist_cfg = dict(backend='nccl', timeout=10)
+        cfg.launcher = 'none'  # the command line sets it
+        file = work_dir.with_suffix('.py')
+        cfg.dump(file)
+        self.log = work_dir.with_suffix('.log')
+        with self.log.open('a') as log:
+            self.process = subprocess.Popen(
+                [sys.executable, '-m', 'mmrot.cli', 'train', file, '--gpus', '1', '--resume'],
+                env={**os.environ, 'NNODES': '2', 'NODE_RANK': str(rank), 'PORT': str(port)},
+                stdout=log,
+                stderr=log,
+            )
+
+    def ranks(self) -> list[int]:
+        """Return the processes that train."""
+        found = subprocess.run(
+            ['pgrep', '-P', str(self.process.pid)], capture_output=True, text=True
+        )
+        return [int(pid) for pid in found.stdout.split()]
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the log contains a text."""
+        while text not in self.log.read_text():
+            if self.process.poll() is not None:
+                sys.exit(self.log.read_text())
+            time.sleep(0.01)
+
+
+def two_nodes(folder: Path, fault: str, reference: str) -> dict:
+    """Let one of two nodes fail, and resume.
+
+    Args:
+        folder: Folder for the work directory.
+        fault: ``'killed'``: all processes of the second node are killed; ``'launcher killed'``:
+            its launcher; ``'hangs'``: its training process is stopped, and killed after the first
+            node has ended, which its own launcher cannot know.
+        reference: Hash of the final weights of an uninterrupted run.
+    """
+    work_dir = folder / f'nodes {fault}'
+    port = free_port()
+    nodes = [Node(rank, work_dir, port) for rank in range(2)]
+    nodes[0].wait_for('Epoch(train) [1][10/20]')
+    ranks = nodes[1].ranks()
+    if fault == 'hangs':
+        os.kill(ranks[0], signal.SIGSTOP)
+    else:
+        nodes[1].process.kill()
+        for pid in ranks * (fault == 'killed'):
+            os.kill(pid, signal.SIGKILL)
+    started = time.monotonic()
+    statuses = [nodes[0].process.wait(120)]
+    seconds = time.monotonic() - started
+    if fault == 'hangs':
+        os.kill(ranks[0], signal.SIGKILL)
+    statuses.append(nodes[1].process.wait(120))
+    time.sleep(1)
+    left = [pid for pid in ranks if Path(f'/proc/{pid}').exists()]
+    port = free_port()
+    nodes = [Node(rank, work_dir, port) for rank in range(2)]
+    resumed = [node.process.wait(120) for node in nodes]
+    return dict(
+        statuses=statuses,
+        seconds_until_first_ended=round(seconds, 1),
+        processes_left=len(left),
+        resumed=resumed == [0, 0],
+        equal=final_weights(work_dir) == reference,
+    )
+
+
 def main() -> None:
     """Run the experiments."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
@@ -307,6 +394,8 @@ def main() -> None:
             workers=0,
             ballast=True,
         )
+        for fault in ('killed', 'launcher killed', 'hangs'):
+            results[f'two nodes, one {fault}'] = two_nodes(folder, fault, references[2, 0])
         results['full disk'] = full_disk(folder, args.full_disk, rng, references[1, 0])
     text = json.dumps(results, indent=2)
     print(text)
