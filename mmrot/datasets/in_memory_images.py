@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
-from mmengine.dist import get_rank, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from rich.progress import track
 from torch import Tensor
@@ -42,41 +42,71 @@ def crop_and_flip(images: Tensor, padding: int, offsets: Tensor, flips: Tensor) 
     return padded[index, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
+def uniform(seeds: Tensor, count: int) -> Tensor:
+    """Draw random numbers that depend on the seed of their row alone.
+
+    Those of SplitMix64 (Steele, Lea and Flood, *Fast Splittable Pseudorandom Number Generators*,
+    OOPSLA 2014). PyTorch's generators have one seed for a whole tensor.
+
+    Args:
+        seeds: (N,) int64.
+        count: Draws K per seed.
+
+    Returns:
+        (N, K) float32, from 0 to 1, which is excluded; the same on every device.
+    """
+    steps = torch.arange(1, count + 1, device=seeds.device) * -0x61C8864680B583EB
+    bits = _mix(_mix(seeds)[:, None] + steps)
+    return _shift(bits, 40).float() / 2**24
+
+
+def _mix(x: Tensor) -> Tensor:
+    """Scramble int64, whose products wrap around."""
+    x = (x ^ _shift(x, 30)) * -0x40A7B892E31B1A47
+    x = (x ^ _shift(x, 27)) * -0x6B2FB644ECCEEE15
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Shift right and fill with zeros."""
+    return x >> bits & 2 ** (64 - bits) - 1
+
+
+# Sizes of a crop that are drawn before the whole image is taken, as in torchvision.
+_ATTEMPTS = 10
+CROP_DRAWS = 2 * _ATTEMPTS + 2
+
+
 def sample_crops(
-    count: int,
+    draws: Tensor,
     side: int,
     crop_ratio_range: Sequence[float],
-    generator: torch.Generator | None = None,
     aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
-    attempts: int = 10,
 ) -> Tensor:
     """Sample crops with the distribution of mmpretrain's ``RandomResizedCrop``.
 
     Args:
-        count: Number of crops N.
+        draws: (N, CROP_DRAWS) random numbers, from 0 to 1.
         side: Side of the square images in pixels.
         crop_ratio_range: Smallest and largest area relative to that of the image.
-        generator: Random generator, on the device of the result.
         aspect_ratio_range: Smallest and largest ratio of width to height; its logarithm is
             uniform.
-        attempts: Number of draws before the whole image is taken.
 
     Returns:
         (N, 4) int64: top, left, height and width in pixels.
     """
-    device = generator.device if generator is not None else None
-    options = dict(device=device, generator=generator)
+    of_areas, of_ratios, of_places = draws.split([_ATTEMPTS, _ATTEMPTS, 2], 1)
     low, high = crop_ratio_range
-    areas = side**2 * (low + (high - low) * torch.rand(count, attempts, **options))
+    areas = side**2 * (low + (high - low) * of_areas)
     low, high = map(math.log, aspect_ratio_range)
-    ratios = (low + (high - low) * torch.rand(count, attempts, **options)).exp()
+    ratios = (low + (high - low) * of_ratios).exp()
     sizes = torch.stack([areas / ratios, areas * ratios], -1).sqrt().round().long()
     fits = ((sizes > 0) & (sizes <= side)).all(-1)  # (N, attempts)
     first = fits.int().argmax(1)
-    sizes = sizes[torch.arange(count, device=device), first]  # (N, 2)
+    sizes = sizes[torch.arange(len(draws), device=draws.device), first]  # (N, 2)
     sizes = torch.where(fits.any(1, keepdim=True), sizes, side)
-    # rand() rounded to 1 times the margin would be out of range
-    places = (torch.rand(count, 2, **options) * (side - sizes + 1)).long()
+    # a draw rounded to 1 times the margin would be out of range
+    places = (of_places * (side - sizes + 1)).long()
     return torch.cat([places.minimum(side - sizes), sizes], 1)
 
 
@@ -191,10 +221,6 @@ class InMemoryImages(Dataset):
         self.crop_ratio_range = crop_ratio_range
         self.flip = flip
         self.device = torch.device(get_device())  # the GPU if there is one
-        # processes share a seed but need different crops
-        self.generator = torch.Generator(self.device).manual_seed(
-            torch.initial_seed() + get_rank()
-        )
         self.size = crop_size or 0  # that of the images
         self.samples: list = []
         self._indices: list[int] = []  # of the images that can be decoded
@@ -263,10 +289,15 @@ class InMemoryImages(Dataset):
         return {key: value[0] for key, value in batch.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> dict:
+        """Return an augmented batch; see :meth:`augmented`."""
+        return self.augmented(indices, torch.randint(2**62, (len(indices),)))
+
+    def augmented(self, indices: Sequence[int], seeds: Tensor) -> dict:
         """Return an augmented batch.
 
         Args:
             indices: Indices of N samples.
+            seeds: Seeds (N,) of their crops and flips, int64.
 
         Returns:
             ``inputs`` (N, C, H, W) uint8 and, if requested, N ``data_samples``.
@@ -277,15 +308,13 @@ class InMemoryImages(Dataset):
         if get_worker_info() is not None:  # each would hold a copy, and none has a GPU
             raise UserError('mmrot.InMemoryImages requires a dataloader with num_workers=0.')
         images = self.images[torch.as_tensor(indices, device=self.device)]
-        options = dict(device=self.device, generator=self.generator)
+        draws = uniform(seeds.to(self.device), CROP_DRAWS + 1)
+        flips = draws[:, -1] < 0.5 * self.flip
         if self.crop_ratio_range is not None:
-            side = images.shape[-1]
-            crops = sample_crops(len(images), side, self.crop_ratio_range, self.generator)
-            flips = torch.rand(len(images), **options) < 0.5 * self.flip
+            crops = sample_crops(draws[:, :-1], images.shape[-1], self.crop_ratio_range)
             images = resize_crops(images, crops, self.size, flips)
         elif self.padding or self.flip:
-            offsets = torch.randint(2 * self.padding + 1, (len(images), 2), **options)
-            flips = torch.rand(len(images), **options) < 0.5 * self.flip
+            offsets = (draws[:, :2] * (2 * self.padding + 1)).long().clamp_max(2 * self.padding)
             images = crop_and_flip(images, self.padding, offsets, flips)
         batch = {'inputs': images}
         if self.samples:

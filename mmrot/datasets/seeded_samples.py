@@ -101,8 +101,7 @@ class SeededSamples(Dataset):
     """A data set that seeds all random numbers before it loads a sample.
 
     Everything but indexing is passed on to the data set. One that augments whole batches, such
-    as :class:`mmrot.InMemoryImages`, has a ``generator``, which is seeded by the indices of the
-    batch.
+    as :class:`mmrot.InMemoryImages`, has a method ``augmented``, which takes the seeds.
 
     An image that cannot be decoded is replaced by another one, which depends on the seed, the
     epoch and the index too. :meth:`new_bad_images` tells the main process which ones were.
@@ -160,10 +159,9 @@ class SeededSamples(Dataset):
         return found.nonzero().flatten().tolist()
 
     def __getitems__(self, indices: Sequence[int]) -> Any:
-        if not hasattr(self.dataset, 'generator'):
+        if not hasattr(self.dataset, 'augmented'):
             return [self[index] for index in indices]
-        epoch = indices[0] // _EPOCH
-        indices = [index % _EPOCH for index in indices]
-        words = np.random.SeedSequence((self.seed, epoch, *indices)).generate_state(1, np.uint64)
-        self.dataset.generator.manual_seed(int(words[0]))
-        return self.dataset.__getitems__(indices)
+        keys = [(self.seed, *divmod(index, _EPOCH)) for index in indices]
+        words = [np.random.SeedSequence(key).generate_state(1, np.uint64) for key in keys]
+        seeds = torch.from_numpy(np.concatenate(words).view(np.int64))
+        return self.dataset.augmented([index for *_, index in keys], seeds)

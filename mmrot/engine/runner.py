@@ -381,8 +381,13 @@ class Runner(MMEngineRunner):
             status, any_bad = preemption.agree(bool(bad))
             if any_bad and self._bad_images is not None:
                 self._bad_images.report(dataset, bad, preemption.group)
-        if status is not None:
+        if status is not None and (not trained or self._gradients_applied()):
             self._save_and_stop(status, trained)
+
+    def _gradients_applied(self) -> bool:
+        """Return whether no accumulated gradients would be lost."""
+        wrapper = self.optim_wrapper
+        return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
 
     def gather_statistics(self) -> None:
         """Collect the running statistics of all processes, which a checkpoint then contains.

@@ -13,11 +13,14 @@ import mmrot
 from mmrot.apis import in_memory
 from mmrot.datasets import InMemoryImages
 from mmrot.datasets.in_memory_images import (
+    CROP_DRAWS,
     crop_and_flip,
     identity_collate,
     resize_crops,
     sample_crops,
+    uniform,
 )
+from mmrot.datasets.seeded_samples import SeededSamples
 from mmrot.errors import ImageError
 from mmrot.results import read_records
 
@@ -130,7 +133,7 @@ def test_sample_crops_have_the_distribution_of_the_transform(crop_ratio_range):
     crop = RandomResizedCrop(scale=32, crop_ratio_range=crop_ratio_range)
     image = np.zeros((32, 32, 3), np.uint8)
     expected = torch.tensor([crop.rand_crop_params(image) for _ in range(4000)])
-    found = sample_crops(4000, 32, crop_ratio_range, torch.Generator().manual_seed(0))
+    found = sample_crops(uniform(torch.arange(4000), CROP_DRAWS), 32, crop_ratio_range)
     corners = found[:, :2] + found[:, 2:]
     assert found.min() >= 0
     assert corners.max() <= 32
@@ -179,15 +182,44 @@ def test_in_memory_images_have_the_distribution_of_the_pipeline(tmp_path):
             torch.testing.assert_close(seen.sum(axis) / draws, expected, rtol=0.15, atol=0)
 
 
-def test_in_memory_images_differ_between_processes(tmp_path, monkeypatch):
-    batches = []
-    for rank in (0, 0, 1):
-        monkeypatch.setattr('mmrot.datasets.in_memory_images.get_rank', lambda rank=rank: rank)
-        torch.manual_seed(0)
-        dataset = InMemoryImages(folder(tmp_path), padding=4, flip=True)
-        batches.append(dataset.__getitems__([0] * 20)['inputs'])
-    assert torch.equal(batches[0], batches[1])
-    assert not torch.equal(batches[0], batches[2])
+def test_random_numbers_are_those_of_splitmix64():
+    """Against a reference in Python's integers; the state starts at the scrambled seed."""
+    mask = 2**64 - 1
+
+    def scramble(z):
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & mask
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB & mask
+        return z ^ (z >> 31)
+
+    seeds = [0, 1, -1, 2**63 - 1, -(2**63)]
+    expected = [
+        [
+            (scramble(scramble(s & mask) + k * 0x9E3779B97F4A7C15 & mask) >> 40) / 2**24
+            for k in (1, 2)
+        ]
+        for s in seeds
+    ]
+    assert uniform(torch.tensor(seeds), 2).tolist() == expected
+
+
+def test_random_numbers_are_uniform_and_independent():
+    draws = uniform(torch.arange(20_000), 4).double()
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    torch.testing.assert_close(draws.mean(0), torch.full((4,), 0.5).double(), rtol=0, atol=0.01)
+    counts = torch.histc(draws, 10, 0, 1)
+    torch.testing.assert_close(counts, torch.full((10,), 8000.0).double(), rtol=0.05, atol=0)
+    assert (torch.corrcoef(draws.T) - torch.eye(4)).abs().max() < 0.03
+    assert torch.corrcoef(torch.stack([draws[1:, 0], draws[:-1, 0]]))[0, 1].abs() < 0.03
+
+
+def test_batches_do_not_change_the_images(tmp_path):
+    dataset = SeededSamples(
+        dict(type='mmrot.InMemoryImages', dataset=folder(tmp_path), padding=4), 3
+    )
+    together = dataset.__getitems__([0, 4, 2**40])['inputs']
+    assert torch.equal(together[1:], dataset.__getitems__([4, 2**40])['inputs'])
+    assert not torch.equal(together[0], together[2])  # another epoch
 
 
 @pytest.mark.slow

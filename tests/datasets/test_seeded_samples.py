@@ -91,22 +91,19 @@ def test_samples_do_not_depend_on_the_number_of_processes(monkeypatch):
         assert one == five
 
 
-def test_batches_in_memory_depend_on_their_indices():
+def test_data_set_that_augments_batches_takes_a_seed_per_sample():
     class Batches(RandomNumbers):
-        generator = torch.Generator()
-
-        def __getitems__(self, indices):
-            return indices, torch.rand(2, generator=self.generator).tolist()
+        def augmented(self, indices, seeds):
+            return dict(zip(indices, seeds.tolist(), strict=True))
 
     DATASETS.register_module(name='Batches', module=Batches, force=True)
     data = SeededSamples(dict(type='Batches'), 0)
     first = data.__getitems__([3, 4])
-    other = data.__getitems__([4, 3])
-    assert first[0] == [3, 4]
-    assert first[1] != other[1]
-    assert data.__getitems__([3, 4]) == first
-    assert data.__getitems__([3 + 2**40, 4 + 2**40])[0] == [3, 4]
-    assert data.__getitems__([3 + 2**40, 4 + 2**40])[1] != first[1]
+    assert first.keys() == {3, 4}
+    assert first[3] != first[4]
+    assert data.__getitems__([4, 3, 0])[3] == first[3]
+    assert data.__getitems__([3 + 2**40])[3] != first[3]
+    assert SeededSamples(dict(type='Batches'), 1).__getitems__([3])[3] != first[3]
 
 
 def test_attributes_are_those_of_the_data_set():

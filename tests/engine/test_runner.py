@@ -1,9 +1,12 @@
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import forget_jobs, logged, losses, tiny_config
 from mmengine.config import Config
+from mmengine.hooks import Hook
 
 from mmrot.engine import Runner
 from mmrot.errors import UserError
@@ -14,6 +17,17 @@ from mmrot.registry import MODELS
 @MODELS.register_module(force=True)
 class OwnRotationPred(RotationPred):
     """A user's subclass."""
+
+
+class SignalHook(Hook):
+    """Asks the job to stop in an iteration, counted from 0."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.iteration:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.fixture(scope='module')
@@ -139,3 +153,15 @@ def test_interrupted_validation_is_repeated(checkpoint, tmp_path):
     cfg = tiny_config(tmp_path, resume=True, **{'train_cfg.max_epochs': 2})
     Runner.from_cfg(cfg).train()
     assert ['loss' in row for row in logged(tmp_path)] == [False, True, True, False]
+
+
+def test_signal_waits_for_accumulated_gradients(tmp_path):
+    """Of four iterations, the optimizer steps after the second and the fourth."""
+    cfg = tiny_config(tmp_path, **{'train_cfg.max_epochs': 2})
+    cfg.optim_wrapper.accumulative_counts = 2
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(SignalHook(iteration=2))
+    with pytest.raises(SystemExit) as stopped:
+        runner.train()
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.glob('iter_*.pth')] == ['iter_4.pth']
