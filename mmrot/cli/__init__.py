@@ -4,6 +4,8 @@ There is one module per command; only the one that runs is imported.
 """
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -70,4 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help=argparse.SUPPRESS)
     command = parser.parse_args(argv[:1]).command
     sys.argv = ['mmrot', *argv]  # recorded with the results
-    load_command(command)(argv[1:])
+    try:
+        load_command(command)(argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # what reads the output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)

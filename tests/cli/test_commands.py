@@ -133,3 +133,15 @@ def test_table_of_a_directory_without_results_is_one_line(tmp_path):
 def test_proposals_of_a_missing_split_is_one_line(tmp_path):
     with pytest.raises(SystemExit, match=r'mmrot: error: .*trainval\.txt'):
         main(['proposals', str(tmp_path), 'trainval', 'out.pkl'])
+
+
+def test_output_to_a_closed_pipe_ends_quietly():
+    with subprocess.Popen(
+        [sys.executable, '-m', 'mmrot.cli', 'list'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ''
+    assert process.returncode == 141
