@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.run import main as torchrun
+from torch.distributed.run import get_args_parser, run
 
 from mmrot.errors import UserError
 
@@ -49,17 +49,20 @@ def launch(args: argparse.Namespace, command: str, argv: Sequence[str] | None) -
         return False
     if gpus == 0:
         print(f'No GPU found: {args.gpus} processes run on the CPU with gloo.', file=sys.stderr)
-    _torchrun([*options, '-m', 'mmrot.cli', command, *(sys.argv[1:] if argv is None else argv)])
+    _torchrun(options, [command, *(sys.argv[1:] if argv is None else argv)])
     return True
 
 
-def _torchrun(arguments: list[str]) -> None:
-    """Run torchrun without the traceback that it adds to errors."""
+def _torchrun(options: list[str], arguments: list[str]) -> None:
+    """Run mmrot with torchrun, without the traceback that it adds to errors."""
+    args = get_args_parser().parse_args([*options, '-m', 'mmrot.cli'])
+    # not parsed: torchrun would take --monitor for an option of its own
+    args.training_script_args = arguments
     # torchrun does not pass SIGUSR1 on
     before = signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     logging.disable(logging.ERROR)  # in this process only
     try:
-        torchrun(arguments)
+        run(args)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         raise UserError(

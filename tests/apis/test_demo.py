@@ -25,7 +25,14 @@ def _small(monkeypatch):
 def test_demo_prints_and_writes_its_results(tmp_path, capsys):
     result = demo.run_demo(str(tmp_path), OPTIONS)
     out = capsys.readouterr().out
-    for text in ('Run 2 of 2', 'epoch   1/1', 'labels per class', 'block 4', 'chance: 25 %'):
+    for text in (
+        'Run 2 of 2',
+        'epoch   1/1',
+        'knn/accuracy_block2',
+        'labels per class',
+        'block 4',
+        'chance: 25 %',
+    ):
         assert text in out
     assert len(result['rotation_accuracy']) == 2
     # at initialisation the features already separate digits better than chance, 10 %

@@ -7,14 +7,18 @@ from mmrot.errors import UserError
 
 
 @pytest.fixture
-def started(monkeypatch) -> list[list[str]]:
+def started(monkeypatch) -> list[Namespace]:
     """What torchrun was called with, on a machine with two GPUs."""
-    calls: list[list[str]] = []
-    monkeypatch.setattr('mmrot.cli.launch.torchrun', calls.append)
+    calls: list[Namespace] = []
+    monkeypatch.setattr('mmrot.cli.launch.run', calls.append)
     monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
     for name in ('NNODES', 'NODE_RANK', 'MASTER_ADDR', 'PORT', 'TORCHELASTIC_RUN_ID'):
         monkeypatch.delenv(name, raising=False)
     return calls
+
+
+def summary(args: Namespace) -> tuple:
+    return args.nnodes, args.node_rank, args.nproc_per_node, args.master_addr, args.master_port
 
 
 @pytest.mark.parametrize(
@@ -27,14 +31,11 @@ def test_launch_leaves_the_job_to_this_process(gpus, launcher, started):
 
 
 def test_launch_starts_torchrun_on_this_machine(started):
-    assert launch(Namespace(gpus=2, launcher='none'), 'train', ['c.py', '--gpus', '2'])
-    assert started == [
-        [
-            *('--nnodes=1', '--node_rank=0', '--nproc_per_node=2'),
-            *('--master_addr=127.0.0.1', '--master_port=29500'),
-            *('-m', 'mmrot.cli', 'train', 'c.py', '--gpus', '2'),
-        ]
-    ]
+    arguments = ['c.py', '--gpus', '2', '--monitor', 'rank']  # torchrun has --monitor-interval
+    assert launch(Namespace(gpus=2, launcher='none'), 'train', arguments)
+    assert summary(started[0]) == ('1', 0, '2', '127.0.0.1', 29500)
+    assert (started[0].module, started[0].training_script) == (True, 'mmrot.cli')
+    assert started[0].training_script_args == ['train', *arguments]
 
 
 def test_launch_starts_one_process_per_node_on_several_nodes(started, monkeypatch):
@@ -42,10 +43,7 @@ def test_launch_starts_one_process_per_node_on_several_nodes(started, monkeypatc
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     assert launch(Namespace(gpus=1, launcher='none'), 'test', ['c.py'])
-    assert started[0][:5] == [
-        *('--nnodes=2', '--node_rank=1', '--nproc_per_node=1'),
-        *('--master_addr=10.0.0.1', '--master_port=1234'),
-    ]
+    assert summary(started[0]) == ('2', 1, '1', '10.0.0.1', 1234)
 
 
 def test_launch_joins_the_job_in_a_process_of_torchrun(started, monkeypatch):

@@ -13,7 +13,7 @@ class ProgressLineHook(Hook):
     """Print one line of progress instead of the log.
 
     On a terminal the line is updated after every iteration; otherwise one line is printed after
-    each epoch.
+    each epoch. It includes the latest values of monitors such as :class:`mmrot.KNNMonitor`.
     """
 
     priority = 'LOWEST'
@@ -51,9 +51,14 @@ class ProgressLineHook(Hook):
         rate = seconds / max(done - self._first_iter, 1)
         scalars = runner.message_hub.log_scalars
         epoch = min(runner.epoch + 1, runner.max_epochs)
+        monitors = ''.join(
+            f'  {key.removeprefix("monitor/")} {value.current():.1f}'
+            for key, value in scalars.items()
+            if key.startswith('monitor/')
+        )
         text = (
             f'epoch {epoch:3d}/{runner.max_epochs}  loss {scalars["train/loss"].current():.3f}  '
             f'rotation accuracy: batch {scalars["train/accuracy"].current():5.1f} %'
-            f'{self._accuracy}  {rate * (runner.max_iters - done):.0f} s left'
+            f'{self._accuracy}{monitors}  {rate * (runner.max_iters - done):.0f} s left'
         )
-        print(f'{text:<100}', end=end, flush=True)
+        print(f'{text:<120}', end=end, flush=True)
