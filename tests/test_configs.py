@@ -206,3 +206,15 @@ def test_docstring_has_a_command_that_names_existing_files(name):
         assert (ROOT / file).is_file(), file
     # a script without a config runs its default
     assert f'configs/{name}' in files or command.rstrip().endswith('PRETRAINED.pth')
+
+
+def test_photo_probes_start_near_the_loss_of_chance():
+    """Also with few classes, for which the default weights would be large."""
+    cfg = Config.fromfile(mmrot.config_path(f'{PROBE_FOLDER}/resnet18_linear_photos.py'))
+    torch.manual_seed(0)
+    for probe in cfg.model.head.probes.values():
+        probe = MODELS.build({**probe, 'num_classes': 20})
+        probe.init_weights()
+        maps = torch.randn(64, probe.bn.num_features, 24, 24)
+        loss = torch.nn.functional.cross_entropy(probe(maps), torch.arange(64) % 20)
+        assert loss < 1.2 * np.log(20)
