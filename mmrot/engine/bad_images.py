@@ -70,7 +70,8 @@ class BadImages:
 
 def _error(dataset: SeededSamples, index: int) -> tuple[str, str]:
     """Return the path of a bad image and what is wrong with it."""
-    path = dataset.get_data_info(index)['img_path']
+    info = dataset.get_data_info(index) if hasattr(dataset, 'get_data_info') else {}
+    path = info.get('img_path', f'sample {index}')
     try:
         dataset.dataset[index]
     except ImageError as error:
