@@ -11,7 +11,6 @@ import argparse
 import io
 import json
 import multiprocessing
-import os
 import random
 import resource
 import struct
@@ -72,9 +71,8 @@ def huge_jpeg_header(data: bytes, rng: random.Random) -> bytes:
 
 def png_bomb(data: bytes, rng: random.Random) -> bytes:
     def chunk(name: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name))
-        )
+        check = struct.pack('>I', zlib.crc32(name + content))
+        return struct.pack('>I', len(content)) + name + content + check
 
     header = struct.pack('>IIBBBBB', 200_000, 200_000, 8, 2, 0, 0, 0)
     return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', bytes(99))
@@ -223,7 +221,7 @@ def main() -> None:
     print(text)
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(text + os.linesep)
+        args.out.write_text(text + '\n')
 
 
 if __name__ == '__main__':

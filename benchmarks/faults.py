@@ -13,6 +13,7 @@ are forked from this process, which has imported the packages before.
 import argparse
 import atexit
 import json
+import math
 import os
 import random
 import resource
@@ -35,6 +36,7 @@ import mmrot
 from mmrot.cli.errors import report_errors
 from mmrot.engine import Runner
 from mmrot.engine.resume import list_checkpoints
+from mmrot.errors import UserError
 from mmrot.weights.checkpoint import load_checkpoint
 from mmrot.weights.digest import weights_sha256
 
@@ -184,8 +186,7 @@ def stop_in_save(rng: random.Random) -> Callable[[Job, Path], None]:
         for _ in range(rng.randint(1, 4)):
             while job.running() and not [*work_dir.glob('.*.tmp')]:
                 time.sleep(0.0005)
-            delay = rng.uniform(0, 0.05)
-            time.sleep(delay)
+            time.sleep(rng.uniform(0, 0.05))
 
     return wait
 
@@ -236,7 +237,7 @@ def loads(path: Path) -> bool:
     """Return whether a checkpoint can be read."""
     try:
         load_checkpoint(path)
-    except Exception:
+    except UserError:
         return False
     return True
 
@@ -299,7 +300,7 @@ class Node:
 
 
 def two_nodes(folder: Path, fault: str, reference: str) -> dict:
-    """Let one of two nodes fail, and resume.
+    """Break one of two nodes and resume the job.
 
     Args:
         folder: Folder for the work directory.
@@ -363,7 +364,7 @@ def main() -> None:
                 sys.exit(job.log.read_text())
             duration = time.monotonic() - started
             references[processes, workers] = final_weights(work_dir)
-            case = f'{processes} processes, {workers} workers'
+            case = f'processes={processes}, workers={workers}'
             for name, number, count in (
                 ('SIGKILL', signal.SIGKILL, args.kills),
                 ('SIGTERM', signal.SIGTERM, args.signals),
@@ -371,7 +372,7 @@ def main() -> None:
                 results[f'{name}, {case}'] = trials(
                     name,
                     number,
-                    -(-count // len(CASES)),
+                    math.ceil(count / len(CASES)),
                     folder,
                     stop_at_random(rng, duration),
                     rng,
