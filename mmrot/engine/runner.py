@@ -95,7 +95,7 @@ class Runner(MMEngineRunner):
     _config_dumped = False
     _held_log: HeldLog | None = None
     _preemption: Preemption | None = None
-    _bad_images: BadImages | None = None
+    _bad_images: BadImages  # of training
     _statistics: tuple[int, list[dict]] | None = None  # iteration, one dict for each process
     _validation_missing = False
     _load_from: str | None  # mmengine's
@@ -365,7 +365,7 @@ class Runner(MMEngineRunner):
         if self._preemption is not None:
             if fn_name == 'before_val':
                 self.gather_statistics()
-            if fn_name == 'before_train' and self._validation_missing:
+            if fn_name == 'before_train' and self._validation_missing and self.val_loop:
                 self.val_loop.run()
             if fn_name in _NOTICING:
                 self._notice(self._preemption, fn_name)
@@ -379,10 +379,10 @@ class Runner(MMEngineRunner):
             dataset = (self.train_dataloader if trained else self.val_dataloader).dataset
             bad = dataset.new_bad_images() if isinstance(dataset, SeededSamples) else []
             status, any_bad = preemption.agree(bool(bad))
-            if any_bad and self._bad_images is not None:
+            if any_bad:
                 self._bad_images.report(dataset, bad, preemption.group)
         if status is not None and (not trained or self._gradients_applied()):
-            self._save_and_stop(status, trained)
+            self._save_and_stop(status, trained, validation_missing=fn_name == 'after_val_iter')
 
     def _gradients_applied(self) -> bool:
         """Return whether no accumulated gradients would be lost."""
@@ -398,11 +398,11 @@ class Runner(MMEngineRunner):
             states = gather_statistics(self.model, self._preemption.group)
             self._statistics = None if states is None else (self.iter, states)
 
-    def _save_and_stop(self, status: int, trained: bool) -> NoReturn:
+    def _save_and_stop(self, status: int, trained: bool, validation_missing: bool) -> NoReturn:
         """Save the state and end the process, at the end of an iteration of training or not."""
         iterations = self.iter + trained  # the loop counts it afterwards
         name = f'iter_{iterations}.pth'
-        meta = dict(epoch=self.epoch, iter=iterations, validation_missing=not trained)
+        meta = dict(epoch=self.epoch, iter=iterations, validation_missing=validation_missing)
         if trained:
             self.gather_statistics()
         self.save_checkpoint(self.work_dir, name, by_epoch=False, meta=meta)

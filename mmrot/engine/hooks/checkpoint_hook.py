@@ -71,8 +71,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self._here(name)
-        if hasattr(runner, 'gather_statistics'):  # of mmrot
-            runner.gather_statistics()
+        runner.gather_statistics()
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         runner.save_checkpoint(
             self.out_dir,
