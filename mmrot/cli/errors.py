@@ -52,8 +52,8 @@ def _explain(error: Exception) -> str | None:
     if isinstance(error, RuntimeError) and uses_gloo():
         if 'Timed out' in str(error):
             return (
-                'another process of the job has not answered in time, which is '
-                'env_cfg.dist_cfg.timeout seconds.'
+                'another process of the job did not answer within env_cfg.dist_cfg.timeout '
+                'seconds, by default 1800.'
             )
         if 'Connection closed' in str(error) or 'Connection reset' in str(error):
             return 'another process of the job has ended.'

@@ -111,3 +111,22 @@ def test_error_of_a_worker_is_its_last_line():
         report_errors(),
     ):
         raise UserError(message)
+
+
+@pytest.mark.parametrize(
+    ('text', 'line'),
+    [
+        (
+            '[unbound_buffer.cc:78] Timed out waiting 10000ms for recv',
+            'did not answer within env_',
+        ),
+        ('[pair.cc:553] Connection closed by peer [127.0.0.1]:4242', 'of the job has ended'),
+    ],
+)
+def test_lost_processes_on_gloo_are_one_line(text, line, monkeypatch, capsys):
+    monkeypatch.setattr('mmrot.cli.errors.uses_gloo', lambda: True)
+    monkeypatch.setattr('mmrot.cli.errors.end_process', end)
+    with pytest.raises(SystemExit, match='ended with 1'):
+        fail(RuntimeError(text))
+    (printed,) = capsys.readouterr().err.splitlines()
+    assert line in printed
