@@ -11,7 +11,10 @@ Letters in shapes: N images, K rotations, C channels, H height, W width.
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -125,7 +128,10 @@ def central_square(images: Tensor, angle: int) -> Tensor:
 
 
 def rotated_copies(
-    images: Tensor, angles: Sequence[int] = QUARTER_TURNS, crop_upright: bool = True
+    images: Tensor,
+    angles: Sequence[int] = QUARTER_TURNS,
+    crop_upright: bool = True,
+    memory_format: torch.memory_format = torch.preserve_format,
 ) -> Tensor:
     """Return one copy of each image for each angle.
 
@@ -140,10 +146,11 @@ def rotated_copies(
         angles: Angle set, see :func:`check_angles`.
         crop_upright: Whether multiples of 90° are cropped as well if the set has a
             diagonal. False is the literal reading of the paper.
+        memory_format: Memory format of the copies, that of ``images`` by default.
 
     Returns:
-        (N·K, C, H, W), image-major, with the dtype, device and memory format of
-        ``images``. The labels are :func:`rotation_labels`.
+        (N·K, C, H, W), image-major, with the dtype and device of ``images``. The labels are
+        :func:`rotation_labels`.
 
     Raises:
         UserError: If the images are not square and the set has an angle other
@@ -165,16 +172,68 @@ def rotated_copies(
     if needs_warp(angles):
         starts = {angle % 90 for angle in angles if crop_upright or angle % 90}
         sources |= {start: central_square(images, start) for start in starts}
-    channels_last = images.is_contiguous(memory_format=torch.channels_last)
+    if memory_format == torch.preserve_format:
+        channels_last = images.is_contiguous(memory_format=torch.channels_last)
+        memory_format = torch.channels_last if channels_last else torch.contiguous_format
     copies = torch.empty(
         (n * len(angles), c, height, width),
         dtype=images.dtype,
         device=images.device,
-        memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+        memory_format=memory_format,
     )
-    for label, angle in enumerate(angles):
-        copies[label :: len(angles)] = quarter_turn(sources[angle % 90], angle // 90)
+    with_opencv = memory_format == torch.channels_last and _opencv_can_rotate(images)
+    for start, source in sources.items():
+        turns = {label: angle // 90 for label, angle in enumerate(angles) if angle % 90 == start}
+        if with_opencv:
+            _rotate_with_opencv(source, turns, copies)
+        else:
+            for label, k in turns.items():
+                copies[label :: len(angles)] = quarter_turn(source, k)
     return copies
+
+
+def _opencv_can_rotate(images: Tensor) -> bool:
+    """Return whether :func:`_rotate_with_opencv` applies and is worth its calls per image."""
+    return (
+        images.device.type == 'cpu'
+        and images.dtype in (torch.uint8, torch.float32)
+        and 1 < images.shape[1] <= 4
+        and images[0, 0].numel() >= 64 * 64
+        and not images.requires_grad
+        and not torch.compiler.is_compiling()
+    )
+
+
+_OPENCV_TURNS = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
+
+
+def _rotate_with_opencv(images: Tensor, turns: dict[int, int], copies: Tensor) -> None:
+    """Write copies in channels-last memory format.
+
+    PyTorch's strided copy would take the three values of a pixel as its inner loop.
+
+    Args:
+        images: (N, C, H, W) on the CPU.
+        turns: Number of quarter turns of each label to write.
+        copies: (N·K, C, H, W) to write to.
+    """
+    planar = images.stride(1) != 1
+    sources = images.numpy() if planar else images.permute(0, 2, 3, 1).numpy()
+    results = copies.unflatten(0, (len(images), -1)).permute(0, 1, 3, 4, 2).numpy()
+    upright = next((label for label, k in turns.items() if k == 0), None)
+
+    def rotate(pixels: np.ndarray, result: np.ndarray) -> None:
+        """Write the copies (K, H, W, C) of one image."""
+        if planar:
+            pixels = cv2.merge(list(pixels), None if upright is None else result[upright])
+        elif upright is not None:
+            result[upright] = pixels
+        for label, k in turns.items():
+            if k:
+                cv2.rotate(pixels, _OPENCV_TURNS[k], result[label])
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(rotate, sources, results))
 
 
 def rotation_labels(

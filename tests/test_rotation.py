@@ -234,3 +234,28 @@ def test_literal_reading_crops_the_diagonal_copies_only():
     assert torch.equal(
         rotated_copies(images, crop_upright=False), rotated_copies(images, crop_upright=True)
     )
+
+
+@pytest.mark.parametrize('angles', [QUARTER_TURNS, (90, 270), (180, 0), EIGHTH_TURNS])
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.float32, torch.float64])
+@pytest.mark.parametrize('channels', [1, 3, 5])
+def test_large_images_are_rotated_exactly(angles, dtype, channels):
+    """Those whose pixels OpenCV rotates, and similar ones that it cannot rotate."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, channels, 64, 64), generator=generator).to(dtype)
+    sources = {0: images}
+    if angles is EIGHTH_TURNS:
+        sources = {start: central_square(images, start) for start in (0, 45)}
+    expected = torch.stack(
+        [torch.rot90(sources[angle % 90], angle // 90, (2, 3)) for angle in angles], 1
+    ).flatten(0, 1)
+    for source in (images, images.contiguous(memory_format=torch.channels_last)):
+        copies = rotated_copies(source, angles, memory_format=torch.channels_last)
+        assert copies.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(copies, expected)
+
+
+def test_large_images_keep_their_gradients():
+    images = torch.rand(2, 3, 64, 64).to(memory_format=torch.channels_last).requires_grad_()
+    rotated_copies(images).sum().backward()
+    assert torch.equal(images.grad, torch.full_like(images, 4))

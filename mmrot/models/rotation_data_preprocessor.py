@@ -45,9 +45,10 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         crop_upright: bool = True,
         **kwargs,
     ) -> None:
-        super().__init__(**kwargs)
+        # a transfer that blocks would wait for the step before
+        super().__init__(**{'non_blocking': True, **kwargs})
         self.angles = check_angles(angles)
-        self.channels_last = channels_last
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.crop_upright = crop_upright
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -68,21 +69,30 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
             UserError: If the images differ in shape or are not square, or the
                 pipeline made a different number of copies.
         """
-        inputs = self.cast_data(data['inputs'])
-        samples = self.cast_data(data.get('data_samples'))
-        inputs, rotated = self._stack(inputs)
-        # Flips and transposes commute with normalisation, so N images are
-        # normalised instead of N*K. A warp commutes only up to rounding, so it comes
-        # first, on the raw pixels, as in the pipeline transform.
+        inputs, rotated = self._stack(self.cast_data(data['inputs']))
+        # A warp commutes with normalisation only up to rounding, so it comes first, on the
+        # raw pixels, as in the pipeline transform.
         if not rotated and needs_warp(self.angles):
             inputs = rotated_copies(inputs, self.angles, self.crop_upright)  # (N*K, C, H, W)
             rotated = True
-        batch = super().forward({'inputs': inputs, 'data_samples': samples}, training)
-        if self.channels_last:
-            batch['inputs'] = batch['inputs'].contiguous(memory_format=torch.channels_last)
+        inputs = self._normalise(inputs)
+        # Flips and transposes commute, so N images are normalised instead of N*K
         if not rotated:
-            batch['inputs'] = rotated_copies(batch['inputs'], self.angles)  # (N*K, C, H, W)
-        return batch
+            inputs = rotated_copies(
+                inputs, self.angles, memory_format=self.memory_format
+            )  # (N*K, C, H, W)
+        return {
+            'inputs': inputs.contiguous(memory_format=self.memory_format),
+            'data_samples': self.cast_data(data.get('data_samples')),
+        }
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        """Normalise like ``SelfSupDataPreprocessor``, with one allocation instead of three."""
+        if self._channel_conversion:
+            images = images[:, [2, 1, 0]]
+        if not self._enable_normalize:
+            return images.float()
+        return images.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
 
     def upright_copies(self, images: Tensor) -> Tensor:
         """Normalise images like the 0° copies of :meth:`forward`.
@@ -100,10 +110,7 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
             if images.shape[-2] != images.shape[-1]:
                 raise UserError(f'images of shape {tuple(images.shape)} are not square.')
             images = central_square(images, 0)
-        inputs = super().forward({'inputs': images, 'data_samples': None})['inputs']
-        if self.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs
+        return self._normalise(self.cast_data(images)).contiguous(memory_format=self.memory_format)
 
     def _stack(self, inputs: Tensor | Sequence) -> tuple[Tensor, bool]:
         """Stack collated images into one tensor.

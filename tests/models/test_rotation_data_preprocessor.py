@@ -110,3 +110,16 @@ def test_pipeline_and_device_crop_the_same_copies():
     plain = preprocessor(dict(inputs=torch.from_numpy(image).permute(2, 0, 1)[None]))['inputs']
     assert torch.equal(rotated, plain)
     assert torch.equal(plain[0], torch.from_numpy(image).permute(2, 0, 1).float())
+
+
+@pytest.mark.parametrize('size', [32, 64])
+@pytest.mark.parametrize('channels_last', [False, True])
+def test_preprocessor_keeps_its_input_and_can_be_compiled(size, channels_last):
+    module = preprocessor(to_rgb=True, channels_last=channels_last)
+    for dtype in (torch.uint8, torch.float32):
+        batch = images(size=size).to(dtype)
+        kept = batch.clone()
+        expected = module(dict(inputs=batch))['inputs']
+        assert torch.equal(batch, kept)
+        compiled = torch.compile(module, backend='eager', fullgraph=True)
+        assert torch.equal(compiled(dict(inputs=batch))['inputs'], expected)
