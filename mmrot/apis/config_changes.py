@@ -31,6 +31,7 @@ from mmpretrain.models import MultiLabelLinearClsHead
 
 from mmrot.datasets.image_folder import EXTENSIONS
 from mmrot.datasets.transforms import LoadImage
+from mmrot.engine.bfloat16_optim_wrapper import has_bfloat16
 from mmrot.engine.hooks import LoadBackboneHook, ResultTableHook
 from mmrot.errors import UserError
 from mmrot.models import LayerProbes, RotationPred
@@ -350,10 +351,24 @@ def _ensure_hook(cfg: Config, key: str, kind: type, default: dict[str, Any]) -> 
     return hooks[key]
 
 
-def with_amp(cfg: Config) -> Config:
-    """Return a config that trains in mixed precision: float16 on a GPU, bfloat16 on a CPU."""
+def with_amp(cfg: Config, dtype: str | None = None) -> Config:
+    """Return a config that trains in mixed precision. Weights and checkpoints stay float32.
+
+    Args:
+        cfg: Config.
+        dtype: ``'bfloat16'``, or ``'float16'`` with a loss scale, on a GPU only. By default
+            bfloat16, or float16 on a GPU that has no bfloat16.
+
+    Raises:
+        UserError: If float16 is requested on a CPU.
+    """
     cfg = copy.deepcopy(cfg)
-    if get_device() == 'cpu':  # mmengine's AmpOptimWrapper needs a GPU
+    on_cpu = get_device() == 'cpu'
+    if dtype == 'float16' and on_cpu:
+        raise UserError('float16 needs a GPU: on a CPU, use bfloat16.')
+    if dtype is None:
+        dtype = 'bfloat16' if on_cpu or has_bfloat16() else 'float16'
+    if dtype == 'bfloat16':
         cfg.optim_wrapper.type = 'mmrot.BFloat16OptimWrapper'
     else:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'

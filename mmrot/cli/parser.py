@@ -70,7 +70,7 @@ def config_options() -> argparse.ArgumentParser:
     """Return a parent parser with the options that change a config and start a job."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
-    parser.add_argument('--amp', action='store_true', help='mixed precision; bfloat16 on a CPU')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument(
         '--labelled-folder',
         metavar='DIR',

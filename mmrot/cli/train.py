@@ -59,6 +59,11 @@ def train_options() -> argparse.ArgumentParser:
         action='store_true',
         help='turn off persistent_workers in the dataloaders',
     )
+    parser.add_argument(
+        '--amp-dtype',
+        choices=['bfloat16', 'float16'],
+        help='type of mixed precision, implies --amp (default: bfloat16 if the device has it)',
+    )
     return parser
 
 
@@ -74,8 +79,8 @@ def train(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    if args.amp:
-        cfg = with_amp(cfg)
+    if args.amp or args.amp_dtype:
+        cfg = with_amp(cfg, args.amp_dtype)
     if args.vis:
         cfg = with_vis_backends(cfg, args.vis)
     if args.load_from is not None:

@@ -15,9 +15,12 @@ def has_bfloat16() -> bool:
     """Return whether bfloat16 is worth using on the device that mmengine trains on.
 
     oneDNN emulates it on processors without AVX-512 (or AVX-NE-CONVERT): a convolution then
-    takes about 20 times as long as in float32.
+    takes about 20 times as long as in float32. NVIDIA's GPUs have it since Ampere.
     """
-    return get_device() != 'cpu' or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    device = get_device()
+    if device == 'cuda':
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device != 'cpu' or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -27,7 +30,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     bfloat16 has the range of float32, so the loss need not be scaled. mmengine's
     ``AmpOptimWrapper`` always scales it and therefore does not support CPUs. On a CPU with
     bfloat16 instructions (``avx512_bf16``, ``amx_bf16``) a training step takes 0.5 to 0.65 times
-    as long as in float32, see ``docs/measurements.md``. On a CPU that would have to emulate
+    as long as in float32, see ``docs/measurements.md``. On a device that would have to emulate
     bfloat16, training runs in float32, with a warning.
 
     Args:
@@ -39,7 +42,7 @@ class BFloat16OptimWrapper(OptimWrapper):
         self._enabled = has_bfloat16()
         if not self._enabled:
             print_log(
-                'This processor has no bfloat16 instructions: training in float32.',
+                'This device has no bfloat16 instructions: training in float32.',
                 logger='current',
                 level=logging.WARNING,
             )

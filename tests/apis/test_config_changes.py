@@ -276,17 +276,31 @@ def test_in_memory_refuses_other_random_steps(steps, message):
         in_memory(cfg)
 
 
+BFLOAT16 = {'type': 'mmrot.BFloat16OptimWrapper'}
+FLOAT16 = {'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'}
+
+
 @pytest.mark.parametrize(
-    ('device', 'wrapper'),
+    ('device', 'supported', 'dtype', 'wrapper'),
     [
-        ('cpu', {'type': 'mmrot.BFloat16OptimWrapper'}),
-        ('cuda', {'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'}),
+        ('cpu', False, None, BFLOAT16),
+        ('cuda', True, None, BFLOAT16),
+        ('cuda', False, None, FLOAT16),
+        ('cuda', True, 'float16', FLOAT16),
+        ('cuda', False, 'bfloat16', BFLOAT16),
     ],
 )
-def test_with_amp_depends_on_the_device(device, wrapper, monkeypatch):
+def test_with_amp_depends_on_the_device(device, supported, dtype, wrapper, monkeypatch):
     monkeypatch.setattr('mmrot.apis.config_changes.get_device', lambda: device)
-    cfg = with_amp(Config({'optim_wrapper': {'type': 'OptimWrapper'}}))
+    monkeypatch.setattr('mmrot.apis.config_changes.has_bfloat16', lambda: supported)
+    cfg = with_amp(Config({'optim_wrapper': {'type': 'OptimWrapper'}}), dtype)
     assert cfg.optim_wrapper == wrapper
+
+
+def test_with_amp_rejects_float16_on_a_cpu(monkeypatch):
+    monkeypatch.setattr('mmrot.apis.config_changes.get_device', lambda: 'cpu')
+    with pytest.raises(UserError, match='float16 needs a GPU'):
+        with_amp(Config({'optim_wrapper': {'type': 'OptimWrapper'}}), 'float16')
 
 
 def test_with_vis_backends_adds_to_those_of_the_config(monkeypatch):
