@@ -107,7 +107,7 @@ def central_square(images: Tensor, angle: int) -> Tensor:
     cos = math.cos(math.radians(angle)) / math.sqrt(2)
     sin = math.sin(math.radians(angle)) / math.sqrt(2)
     # Output (x, y), y pointing down, to input: the inverse rotation.
-    theta = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0]], device=images.device)
+    theta = torch.tensor([[cos, -sin, 0.0], [sin, cos, 0.0]]).to(images.device, non_blocking=True)
     pixels = images if images.is_floating_point() else images.float()
     # Training calls this under autocast, which would round the grid to half precision.
     with torch.autocast(images.device.type, enabled=False):

@@ -307,8 +307,9 @@ class InMemoryImages(Dataset):
         """
         if get_worker_info() is not None:  # each would hold a copy, and none has a GPU
             raise UserError('mmrot.InMemoryImages requires a dataloader with num_workers=0.')
-        images = self.images[torch.as_tensor(indices, device=self.device)]
-        draws = uniform(seeds.to(self.device), CROP_DRAWS + 1)
+        # transfers that block would wait for the step before
+        images = self.images[torch.as_tensor(indices).to(self.device, non_blocking=True)]
+        draws = uniform(seeds.to(self.device, non_blocking=True), CROP_DRAWS + 1)
         flips = draws[:, -1] < 0.5 * self.flip
         if self.crop_ratio_range is not None:
             crops = sample_crops(draws[:, :-1], images.shape[-1], self.crop_ratio_range)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import torch
 from mmengine.device import get_device
 from mmengine.dist import get_rank, is_distributed, is_main_process, master_only
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DATASETS
@@ -31,6 +31,7 @@ from mmrot.weights.checkpoint import check_weights, safe_checkpoint_loading
 from mmrot.weights.digest import SHA256, weights_sha256
 
 from .bad_images import BadImages
+from .deferred_scalars import DeferredScalars
 from .distributed import (
     end_process,
     gather_statistics,
@@ -42,6 +43,7 @@ from .distributed import (
 from .epoch_loop import EpochLoop
 from .held_log import HeldLog
 from .lock import locked
+from .memory import keep_freed_memory
 from .preemption import Preemption, protect_worker
 from .preflight import check_unused
 from .resume import check_finite, check_resumable, find_resumable
@@ -87,6 +89,7 @@ class Runner(MMEngineRunner):
     - A checkpoint is written under another name and renamed when it is complete; weights that are
       not finite are not saved. ``resume`` without ``load_from`` takes the newest checkpoint of
       the work directory that can be loaded.
+    - Losses stay on the GPU until they are logged.
     - The log and the config are written after the first iteration, so that a job that cannot
       start leaves nothing but its error, and one that only tests overwrites no config.
     """
@@ -132,6 +135,12 @@ class Runner(MMEngineRunner):
         self._held_log = HeldLog(logger)
         return logger
 
+    def build_message_hub(self, message_hub: dict | None = None) -> MessageHub:
+        """Build a message hub that does not wait for the GPU."""
+        hub = super().build_message_hub(message_hub)
+        DeferredScalars.convert(hub)
+        return hub
+
     def train(self) -> nn.Module:
         """Train the model.
 
@@ -166,6 +175,8 @@ class Runner(MMEngineRunner):
             if not torch.cuda.is_available():
                 init_gloo(self.launcher, self._timeout)
         super().setup_env(env_cfg)
+        if get_device() == 'cpu':
+            keep_freed_memory()
         # jobs that start within one second share it
         self._new_log_dir = not Path(self.work_dir, self.timestamp).exists()
 

@@ -3,6 +3,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmrot.engine.deferred_scalars import must_wait
 from mmrot.engine.resume import list_checkpoints
 from mmrot.errors import UserError
 from mmrot.registry import HOOKS
@@ -19,7 +20,7 @@ class CheckLossHook(Hook):
 
     priority = 'NORMAL'  # before checkpoints are saved
 
-    def __init__(self, interval: int = 50) -> None:
+    def __init__(self, interval: int = 100) -> None:
         self.interval = interval
         self._first: Tensor | None = None
 
@@ -42,7 +43,7 @@ class CheckLossHook(Hook):
             self._first = torch.zeros((), dtype=torch.long, device=loss.device)
         failed = ~loss.detach().isfinite().all() & (self._first == 0)
         self._first = torch.where(failed, runner.iter + 1, self._first)
-        if loss.device.type == 'cpu' or self.every_n_train_iters(runner, self.interval):
+        if not must_wait(loss) or self.every_n_train_iters(runner, self.interval):
             self._check(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
