@@ -11,7 +11,6 @@ Letters in shapes: N images, K rotations, C channels, H height, W width.
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -163,11 +162,7 @@ def rotated_copies(
     if images.ndim != 4:
         raise UserError(f'images of shape {tuple(images.shape)} are not (N, C, H, W).')
     n, c, height, width = images.shape
-    if height != width and any(angle % 180 for angle in angles):
-        raise UserError(
-            f'images of shape {tuple(images.shape)} are not square, as angles={tuple(angles)} '
-            f'require. Crop or resize them first.'
-        )
+    _check_square(images, angles)
     sources = {0: images}
     if needs_warp(angles):
         starts = {angle % 90 for angle in angles if crop_upright or angle % 90}
@@ -181,7 +176,7 @@ def rotated_copies(
         device=images.device,
         memory_format=memory_format,
     )
-    with_opencv = memory_format == torch.channels_last and _opencv_can_rotate(images)
+    with_opencv = memory_format == torch.channels_last and _opencv_applies(images)
     for start, source in sources.items():
         turns = {label: angle // 90 for label, angle in enumerate(angles) if angle % 90 == start}
         if with_opencv:
@@ -192,8 +187,16 @@ def rotated_copies(
     return copies
 
 
-def _opencv_can_rotate(images: Tensor) -> bool:
-    """Return whether :func:`_rotate_with_opencv` applies and is worth its calls per image."""
+def _check_square(images: Tensor, angles: Sequence[int]) -> None:
+    if images.shape[-2] != images.shape[-1] and any(angle % 180 for angle in angles):
+        raise UserError(
+            f'images of shape {tuple(images.shape)} are not square, as angles={tuple(angles)} '
+            f'require. Crop or resize them first.'
+        )
+
+
+def _opencv_applies(images: Tensor) -> bool:
+    """Return whether OpenCV can process images, and is worth one call for each of them."""
     return (
         images.device.type == 'cpu'
         and images.dtype in (torch.uint8, torch.float32)
@@ -204,10 +207,14 @@ def _opencv_can_rotate(images: Tensor) -> bool:
     )
 
 
-_OPENCV_TURNS = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
+# Codes of cv2.flip that turn an image (k = 2) or its transpose (1 and 3): 0 for up and down, 1 for
+# left and right, -1 for both.
+_FLIPS = {1: 0, 2: -1, 3: 1}
 
 
-def _rotate_with_opencv(images: Tensor, turns: dict[int, int], copies: Tensor) -> None:
+def _rotate_with_opencv(
+    images: Tensor, turns: dict[int, int], copies: Tensor, table: np.ndarray | None = None
+) -> None:
     """Write copies in channels-last memory format.
 
     PyTorch's strided copy would take the three values of a pixel as its inner loop.
@@ -216,24 +223,65 @@ def _rotate_with_opencv(images: Tensor, turns: dict[int, int], copies: Tensor) -
         images: (N, C, H, W) on the CPU.
         turns: Number of quarter turns of each label to write.
         copies: (N·K, C, H, W) to write to.
+        table: (1, 256, C), what to replace the values of uint8 images with.
     """
     planar = images.stride(1) != 1
     sources = images.numpy() if planar else images.permute(0, 2, 3, 1).numpy()
     results = copies.unflatten(0, (len(images), -1)).permute(0, 1, 3, 4, 2).numpy()
     upright = next((label for label, k in turns.items() if k == 0), None)
 
-    def rotate(pixels: np.ndarray, result: np.ndarray) -> None:
-        """Write the copies (K, H, W, C) of one image."""
+    # One image at a time, which stays in the cache
+    for pixels, result in zip(sources, results, strict=True):  # result: (K, H, W, C)
+        first = None if upright is None else result[upright]
         if planar:
-            pixels = cv2.merge(list(pixels), None if upright is None else result[upright])
-        elif upright is not None:
-            result[upright] = pixels
+            pixels = cv2.merge(list(pixels), None if table is not None else first)
+        if table is not None:
+            pixels = cv2.LUT(pixels, table, first)
+        elif first is not None and not planar:
+            first[:] = pixels
+        transposed = cv2.transpose(pixels)
         for label, k in turns.items():
             if k:
-                cv2.rotate(pixels, _OPENCV_TURNS[k], result[label])
+                cv2.flip(pixels if k == 2 else transposed, _FLIPS[k], result[label])
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(rotate, sources, results))
+
+def normalised_copies(
+    images: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    angles: Sequence[int] = QUARTER_TURNS,
+    memory_format: torch.memory_format = torch.preserve_format,
+) -> Tensor:
+    """Return normalised copies of each image for each multiple of 90°.
+
+    Flips and transposes commute with normalisation, so N images are normalised instead of N·K.
+
+    Args:
+        images: (N, C, H, W), floating point or uint8.
+        mean: (C, 1, 1), float32.
+        std: (C, 1, 1), float32.
+        angles: Angle set without diagonals.
+        memory_format: Memory format of the copies, that of ``images`` by default.
+
+    Returns:
+        (N·K, C, H, W) float32, bitwise equal to the :func:`rotated_copies` of
+        ``(images - mean) / std``.
+
+    Raises:
+        UserError: If the images are not square and the set has an angle other than 0 and 180.
+    """
+    last = memory_format == torch.channels_last and images.dtype == torch.uint8
+    if last and images.ndim == 4 and _opencv_applies(images):
+        _check_square(images, angles)
+        n, channels, *size = images.shape
+        values = torch.arange(256.0)[:, None]
+        table = ((values - mean.view(channels)) / std.view(channels))[None].contiguous()
+        copies = torch.empty((n * len(angles), channels, *size), memory_format=memory_format)
+        turns = {label: angle // 90 for label, angle in enumerate(angles)}
+        _rotate_with_opencv(images, turns, copies, table.numpy())
+        return copies
+    normal = images.to(torch.float32, copy=True).sub_(mean).div_(std)
+    return rotated_copies(normal, angles, memory_format=memory_format)
 
 
 def rotation_labels(

@@ -11,6 +11,7 @@ from mmrot.rotation import (
     central_square,
     check_angles,
     needs_warp,
+    normalised_copies,
     rotated_copies,
 )
 
@@ -70,16 +71,22 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
                 pipeline made a different number of copies.
         """
         inputs, rotated = self._stack(self.cast_data(data['inputs']))
+        if self._channel_conversion:
+            inputs = inputs[:, [2, 1, 0]]
         # A warp commutes with normalisation only up to rounding, so it comes first, on the
         # raw pixels, as in the pipeline transform.
         if not rotated and needs_warp(self.angles):
             inputs = rotated_copies(inputs, self.angles, self.crop_upright)  # (N*K, C, H, W)
             rotated = True
-        inputs = self._normalise(inputs)
-        # Flips and transposes commute, so N images are normalised instead of N*K
-        if not rotated:
+        if rotated:
+            inputs = self._normalise(inputs)
+        elif self._enable_normalize:
+            inputs = normalised_copies(
+                inputs, self.mean, self.std, self.angles, self.memory_format
+            )  # (N*K, C, H, W)
+        else:
             inputs = rotated_copies(
-                inputs, self.angles, memory_format=self.memory_format
+                inputs.float(), self.angles, memory_format=self.memory_format
             )  # (N*K, C, H, W)
         return {
             'inputs': inputs.contiguous(memory_format=self.memory_format),
@@ -87,9 +94,6 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         }
 
     def _normalise(self, images: Tensor) -> Tensor:
-        """Normalise like ``SelfSupDataPreprocessor``, with one allocation instead of three."""
-        if self._channel_conversion:
-            images = images[:, [2, 1, 0]]
         if not self._enable_normalize:
             return images.float()
         return images.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
@@ -110,7 +114,10 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
             if images.shape[-2] != images.shape[-1]:
                 raise UserError(f'images of shape {tuple(images.shape)} are not square.')
             images = central_square(images, 0)
-        return self._normalise(self.cast_data(images)).contiguous(memory_format=self.memory_format)
+        images = self.cast_data(images)
+        if self._channel_conversion:
+            images = images[:, [2, 1, 0]]
+        return self._normalise(images).contiguous(memory_format=self.memory_format)
 
     def _stack(self, inputs: Tensor | Sequence) -> tuple[Tensor, bool]:
         """Stack collated images into one tensor.
