@@ -33,7 +33,7 @@ def render(machines: list[dict]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(table=_table, number=_number, verdict=_verdict, median=_median)
+    environment.filters.update(table=_table, number=_number, median=_median)
     return environment.get_template('performance.md.jinja').render(machines=machines)
 
 
@@ -60,11 +60,3 @@ def _table(result: dict[str, Any]) -> str:
             f'{middle / first:.2f} |'
         )
     return '\n'.join(lines)
-
-
-def _verdict(target: dict[str, Any]) -> str:
-    sign = '≤' if target['at_most'] else '≥'
-    return (
-        f'{target["variant"]} / {target["reference"]}: {target["ratio"]:.2f}, target '
-        f'{sign} {target["limit"]:.2f}: {"met" if target["met"] else "not met"}'
-    )
