@@ -226,6 +226,13 @@ def test_amp_on_a_cpu_trains_in_bfloat16_where_supported(
     assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float32}
 
 
+def test_monitor_is_an_option_of_train(tmp_path, run_tool):
+    run_tool('train', DIGITS, '--monitor', 'rank', '--work-dir', tmp_path, *OPTIONS)
+    rows = [row['rank/block4'] for row in logged(tmp_path) if 'rank/block4' in row]
+    assert len(rows) == 2  # before training and after the epoch
+    assert min(rows) >= 1
+
+
 def test_vis_logs_training_and_validation_over_iterations(tmp_path, run_tool):
     pytest.importorskip('tensorboard')
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

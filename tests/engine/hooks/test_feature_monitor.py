@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from helpers import forget_jobs, logged, losses, run_ranks
+from helpers import forget_jobs, logged, losses, run_ranks, tiny_config
 from mmengine.config import Config
 from torch import nn
 
@@ -91,6 +91,29 @@ def _average_in_two_ranks(folder) -> None:
 @pytest.mark.slow
 def test_statistics_are_averaged_and_restored(tmp_path):
     run_ranks(_average_in_two_ranks, 2, tmp_path)
+
+
+def _train_in_two_ranks(folder) -> None:
+    runs = {}
+    for name, monitors in (('without', []), ('with', ['rank'])):
+        forget_jobs()
+        cfg = with_monitors(tiny_config(folder / name), monitors)
+        cfg.launcher = 'pytorch'
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        runs[name] = [value.clone() for value in runner.model.module.state_dict().values()]
+    assert all(map(torch.equal, runs['with'], runs['without']))
+    if torch.distributed.get_rank() == 0:
+        assert len(losses(folder / 'with')) == 1  # 8 images in batches of 4 on 2 processes
+        assert losses(folder / 'with') == losses(folder / 'without')
+        ranks = [row['rank/block4'] for row in logged(folder / 'with') if 'rank/block4' in row]
+        assert len(ranks) == 2
+        assert all(1 <= value <= 4 for value in ranks)  # of the 4 test images
+
+
+@pytest.mark.slow
+def test_monitor_leaves_two_processes_unchanged(tmp_path):
+    run_ranks(_train_in_two_ranks, 2, tmp_path)
 
 
 def test_data_without_labels_are_refused(photo_folder, tmp_path):
