@@ -38,6 +38,8 @@ setup(
         'joblib>=1.4',
         'rich',
         'matplotlib',
+        'filelock',
+        'fsspec',
     ],
     extras_require={'vis': ['tensorboard', 'wandb']},  # for --vis
     classifiers=[

@@ -3,6 +3,7 @@ from .image_folder import ImageFolder
 from .in_memory_images import InMemoryImages
 from .inaturalist2018 import INaturalist2018
 from .per_class_subset import PerClassSubset
+from .shards import Shards
 from .unlabelled_images import UnlabelledImages
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     'ImageFolder',
     'InMemoryImages',
     'PerClassSubset',
+    'Shards',
     'UnlabelledImages',
 ]

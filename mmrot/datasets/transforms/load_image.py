@@ -27,7 +27,7 @@ class LoadImage(LoadImageFromFile):
         """Load the image of a sample.
 
         Args:
-            results: Sample with ``img_path``.
+            results: Sample with ``img_path``, and ``img_bytes`` if it was read already.
 
         Returns:
             The sample with ``img`` (H, W, C), ``img_shape`` and ``ori_shape``.
@@ -36,7 +36,9 @@ class LoadImage(LoadImageFromFile):
             ImageError: If the file is empty, cannot be decoded, or has more than 2^27 pixels.
         """
         path = results['img_path']
-        data = fileio.get(path, backend_args=self.backend_args)
+        data = results.pop('img_bytes', None)
+        if data is None:
+            data = fileio.get(path, backend_args=self.backend_args)
         problem = header_problem(io.BytesIO(data)) if data else 'empty file'
         if problem:
             raise ImageError(f'image {path}: {problem}.')
