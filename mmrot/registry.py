@@ -4,25 +4,22 @@ mmengine imports this module when it meets a type written ``mmrot.X``, so
 configs need no ``custom_imports``.
 """
 
-from mmengine.registry import (
-    DATA_SAMPLERS,
-    OPTIMIZERS,
-    PARAM_SCHEDULERS,
-    VISBACKENDS,
-    VISUALIZERS,
-    Registry,
-)
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS, VISBACKENDS, VISUALIZERS, Registry
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmrot', locations=['mmrot.models'])
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope='mmrot', locations=['mmrot.datasets']
+)
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='mmrot', locations=['mmrot.datasets']
 )
 TRANSFORMS = Registry(
     'transform',
@@ -46,11 +43,5 @@ OPTIM_WRAPPERS = Registry(
 
 # Configs inherited with 'mmrot::...' are built in mmrot's scope. Without these
 # empty registries mmengine warns that it cannot find the scope.
-for _parent in (
-    DATA_SAMPLERS,
-    OPTIMIZERS,
-    PARAM_SCHEDULERS,
-    VISBACKENDS,
-    VISUALIZERS,
-):
+for _parent in (OPTIMIZERS, PARAM_SCHEDULERS, VISBACKENDS, VISUALIZERS):
     Registry(_parent.name, parent=_parent, scope='mmrot', locations=['mmrot.registry'])

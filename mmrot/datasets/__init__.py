@@ -1,3 +1,4 @@
+from .block_samplers import BlockSampler, InfiniteBlockSampler
 from .digits import Digits
 from .image_folder import ImageFolder
 from .in_memory_images import InMemoryImages
@@ -7,10 +8,12 @@ from .shards import Shards
 from .unlabelled_images import UnlabelledImages
 
 __all__ = [
+    'BlockSampler',
     'Digits',
     'INaturalist2018',
     'ImageFolder',
     'InMemoryImages',
+    'InfiniteBlockSampler',
     'PerClassSubset',
     'Shards',
     'UnlabelledImages',

@@ -52,7 +52,7 @@ class SeededSampler(Sampler):
     """A sampler whose indices tell :class:`SeededSamples` the epoch.
 
     Args:
-        sampler: Config of mmengine's ``DefaultSampler`` or ``InfiniteSampler``.
+        sampler: Config of mmengine's ``DefaultSampler`` or ``InfiniteSampler``, or a subclass.
         dataset: The data set.
         seed: Seed of the order.
     """

@@ -52,7 +52,9 @@ from .resume import check_finite, check_resumable, find_resumable
 _KEYED_HOOKS = ('load_backbone', 'result_table', 'check_classes', 'check_masks')
 # The samplers that mmrot.datasets.seeded_samples.SeededSampler extends.
 _SAMPLERS = {
-    f'{scope}{kind}Sampler' for scope in ('', 'mmengine.') for kind in ('Default', 'Infinite')
+    *(f'{scope}{kind}Sampler' for scope in ('', 'mmengine.') for kind in ('Default', 'Infinite')),
+    'mmrot.BlockSampler',
+    'mmrot.InfiniteBlockSampler',
 }
 # mmengine's checkpoint hook, which mmrot's replaces.
 _CHECKPOINT_HOOKS = ('CheckpointHook', 'mmengine.CheckpointHook')
@@ -460,7 +462,7 @@ class Runner(MMEngineRunner):
 
 
 def _simple_sampler(loader: Any) -> bool:
-    """Return whether a dataloader's config has a sampler of mmengine and no batch sampler."""
+    """Return whether a dataloader's config has a known sampler and no batch sampler."""
     return (
         isinstance(loader, dict)
         and isinstance(loader.get('sampler'), dict)

@@ -7,6 +7,7 @@ import torch
 from helpers import forget_jobs, tiny_config
 
 from mmrot.apis import in_memory
+from mmrot.datasets.pack import pack_photos
 from mmrot.engine import Runner
 
 AUGMENTED = [
@@ -99,3 +100,39 @@ def test_resume_of_a_run_by_iterations(tmp_path):
     shutil.copy(whole / 'iter_4.pth', rest)
     train(rest, {**changes, 'resume': True}, loop=loop)
     assert_equal(rest / 'iter_7.pth', whole / 'iter_7.pth')
+
+
+@pytest.mark.parametrize('infinite', [False, True], ids=['epochs', 'iterations'])
+def test_resume_on_shards_with_other_workers(infinite, photo_folder, tmp_path):
+    """A run on 8 shards is resumed on 3, with 2 workers instead of none."""
+    for count in (8, 3):
+        pack_photos(photo_folder, tmp_path / f'{count}', shard_size=24 // count)
+    pipeline = [dict(type='mmrot.LoadImage'), *AUGMENTED]
+    changes = {
+        'train_dataloader.batch_size': 8,
+        'train_dataloader.sampler.block_size': 4,
+        'train_dataloader.sampler.window': 2,
+        'train_dataloader.sampler.type': f'mmrot.{"Infinite" * infinite}BlockSampler',
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.max_keep_ckpts': -1,
+    }
+    loop = None
+    if infinite:
+        changes['log_processor'] = dict(by_epoch=False)
+        loop = dict(by_epoch=False, max_iters=7, val_interval=5)
+
+    def run(name, shards, **more):
+        data = dict(
+            _delete_=True,
+            type='mmrot.Shards',
+            data_root=str(tmp_path / shards),
+            pipeline=pipeline,
+        )
+        train(tmp_path / name, {**changes, **more, 'train_dataloader.dataset': data}, loop=loop)
+
+    run('whole', '8')
+    (tmp_path / 'rest').mkdir()
+    shutil.copy(tmp_path / 'whole/iter_4.pth', tmp_path / 'rest')
+    run('rest', '3', **{'resume': True, 'train_dataloader.num_workers': 2})
+    last = f'iter_{7 if infinite else 9}.pth'
+    assert_equal(tmp_path / 'rest' / last, tmp_path / 'whole' / last)

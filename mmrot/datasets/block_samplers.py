@@ -1,0 +1,85 @@
+"""Shuffle so that samples which follow each other in the data are read at about the same time."""
+
+from collections.abc import Iterator
+from itertools import chain, count, islice
+
+import numpy as np
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from torch.utils.data import Dataset
+
+from mmrot.registry import DATA_SAMPLERS
+
+
+def block_order(length: int, block_size: int, window: int, *key: int) -> Iterator[int]:
+    """Shuffle blocks of consecutive samples, then the samples of several blocks.
+
+    Args:
+        length: Number of samples.
+        block_size: Samples per block.
+        window: Number of blocks whose samples are shuffled together.
+        *key: Non-negative integers that identify the order.
+
+    Yields:
+        Each index from 0 to ``length - 1`` once.
+    """
+    rng = np.random.default_rng(key)
+    blocks = rng.permutation(-(-length // block_size))
+    for start in range(0, len(blocks), window):
+        firsts = blocks[start : start + window, None] * block_size
+        indices = (firsts + np.arange(block_size)).ravel()
+        yield from rng.permutation(indices[indices < length]).tolist()
+
+
+@DATA_SAMPLERS.register_module()
+class BlockSampler(DefaultSampler):
+    """mmengine's ``DefaultSampler`` with an order in which few shards are in use at a time.
+
+    Blocks of consecutive samples are shuffled, then the samples of ``window`` blocks. The order
+    depends on the seed and the epoch alone. The processes take turns; if their number does not
+    divide that of the samples, the first samples of the epoch are repeated at its end.
+
+    Args:
+        dataset: The data set.
+        block_size: Samples per block.
+        window: Number of blocks.
+        **kwargs: ``seed`` and other arguments of ``DefaultSampler``.
+    """
+
+    def __init__(
+        self, dataset: Dataset, block_size: int = 1000, window: int = 10, **kwargs
+    ) -> None:
+        super().__init__(dataset, **kwargs)
+        self.block_size = block_size
+        self.window = window
+
+    def __iter__(self) -> Iterator[int]:
+        if not self.shuffle:
+            return super().__iter__()
+        args = (len(self.dataset), self.block_size, self.window, self.seed, self.epoch)
+        endless = chain.from_iterable(block_order(*args) for _ in count())
+        return islice(endless, self.rank, self.total_size, self.world_size)
+
+
+@DATA_SAMPLERS.register_module()
+class InfiniteBlockSampler(InfiniteSampler):
+    """:class:`BlockSampler` for configs that train by iterations: one epoch follows another.
+
+    Args:
+        dataset: The data set.
+        block_size: Samples per block.
+        window: Number of blocks.
+        **kwargs: ``seed`` and other arguments of mmengine's ``InfiniteSampler``.
+    """
+
+    def __init__(
+        self, dataset: Dataset, block_size: int = 1000, window: int = 10, **kwargs
+    ) -> None:
+        super().__init__(dataset, **kwargs)
+        self.block_size = block_size
+        self.window = window
+
+    def _infinite_indices(self) -> Iterator[int]:
+        if not self.shuffle:
+            yield from super()._infinite_indices()
+        for epoch in count():
+            yield from block_order(self.size, self.block_size, self.window, self.seed, epoch)
