@@ -30,6 +30,7 @@ from mmpretrain.datasets.transforms import PackInputs, RandomCrop, RandomResized
 from mmpretrain.models import MultiLabelLinearClsHead
 
 from mmrot.datasets.image_folder import EXTENSIONS
+from mmrot.datasets.shards import is_pack
 from mmrot.datasets.transforms import LoadImage
 from mmrot.engine.bfloat16_optim_wrapper import has_bfloat16
 from mmrot.engine.hooks import LoadBackboneHook, ResultTableHook
@@ -91,14 +92,15 @@ def with_data_root(cfg: Config, root: str) -> Config:
 
 
 def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config:
-    """Return a pretraining config that reads a folder of photos, without labels.
+    """Return a pretraining config that reads photos or shards of them, without labels.
 
     Args:
         cfg: Pretraining config. Its pipelines are kept; those that read arrays get an
             image-loading step first.
-        train: Folder of training photos, nested folders included.
-        val: Folder of validation and test photos. By default every 20th photo of
-            ``train`` is held out.
+        train: Folder of training photos, nested folders included, or of shards of ``mmrot
+            pack``.
+        val: Folder of validation and test photos, or of their shards. By default every 20th
+            photo of ``train`` is held out.
 
     Raises:
         UserError: If the config needs labels or its data sets are wrapped.
@@ -115,9 +117,10 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
                 f'{dataset.get("type")} has no pipeline.'
             )
         training = field == 'train_dataloader'
+        folder = train if training or val is None else val
         cfg[field].dataset = ConfigDict(
-            type='mmrot.ImageFolder',
-            data_root=train if training or val is None else val,
+            type='mmrot.Shards' if is_pack(folder) else 'mmrot.ImageFolder',
+            data_root=folder,
             split='all' if val is not None else 'train' if training else 'val',
             pipeline=dataset.pipeline,
         )

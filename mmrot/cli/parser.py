@@ -59,9 +59,9 @@ def image_folder_option() -> argparse.ArgumentParser:
         nargs='+',
         action=_OneOrTwo,
         metavar='DIR',
-        help="use the photos in DIR, nested folders included, instead of the config's data set; "
-        'no labels are needed. Training holds out every 20th photo for validation, unless a '
-        'second DIR is given for it',
+        help='use the photos in DIR, nested folders included, or the shards of `mmrot pack` in '
+        "DIR, instead of the config's data set; no labels are needed. Training holds out every "
+        '20th photo for validation, unless a second DIR is given for it',
     )
     return parser
 

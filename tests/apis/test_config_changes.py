@@ -22,6 +22,8 @@ from mmrot.apis import (
     with_tta,
     with_vis_backends,
 )
+from mmrot.datasets import Shards
+from mmrot.datasets.pack import pack_photos
 from mmrot.errors import UserError
 
 PRETRAINING = [name for name in mmrot.list_configs() if not name.startswith('benchmarks/')]
@@ -120,6 +122,24 @@ def test_with_image_folder_validates_on_a_second_folder(photo_folder):
     cfg = with_image_folder(cfg, str(photo_folder), str(photo_folder / 'holiday'))
     assert cfg.train_dataloader.dataset.split == 'all'
     assert cfg.val_dataloader.dataset.data_root.endswith('holiday')
+
+
+def test_with_image_folder_reads_shards(photo_folder, tmp_path):
+    pack_photos(photo_folder, tmp_path / 'pack', shard_size=10)
+    pack = str(tmp_path / 'pack')
+    cfg = with_image_folder(shipped('rotnet/photos.py'), pack)
+    for field, count in (('train_dataloader', 22), ('val_dataloader', 2), ('test_dataloader', 2)):
+        dataset = DATASETS.build(cfg[field].dataset)
+        assert (type(dataset), len(dataset)) == (Shards, count)
+        assert dataset[0]['inputs'].shape == (3, 96, 96)
+    cfg = with_image_folder(shipped('rotnet/photos.py'), pack, str(photo_folder))
+    kinds = [cfg[f'{split}_dataloader'].dataset.type for split in ('train', 'val', 'test')]
+    assert kinds == ['mmrot.Shards', 'mmrot.ImageFolder', 'mmrot.ImageFolder']
+    assert cfg.train_dataloader.dataset.split == cfg.val_dataloader.dataset.split == 'all'
+    (tmp_path / 'pack/index.npz').unlink()
+    cfg = with_image_folder(shipped('rotnet/photos.py'), pack)
+    with pytest.raises(UserError, match='the pack is incomplete'):
+        DATASETS.build(cfg.train_dataloader.dataset)
 
 
 def test_with_image_folder_refuses_a_probe(photo_folder):
