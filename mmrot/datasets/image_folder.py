@@ -8,6 +8,8 @@ from mmpretrain.datasets import CustomDataset
 from mmrot.errors import UserError
 from mmrot.registry import DATASETS
 
+from .transforms import fuse_loading
+
 _SPLITS = ('all', 'train', 'val')
 # Those of mmpretrain, and .webp.
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
@@ -17,7 +19,9 @@ EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', 
 class ImageFolder(CustomDataset):
     """All photos in a folder and its subfolders, without labels.
 
-    The log says how many there are, and which files were skipped for their endings.
+    The log says how many there are, and which files were skipped for their endings. Where the
+    pipeline allows it, large JPEGs are decoded at reduced size, see
+    :func:`mmrot.datasets.transforms.load_resized.load_resized`.
 
     Args:
         data_root: The folder.
@@ -42,6 +46,7 @@ class ImageFolder(CustomDataset):
         super().__init__(
             **{'data_root': data_root, 'with_label': False, 'extensions': EXTENSIONS, **kwargs}
         )
+        self.pipeline.transforms = fuse_loading(self.pipeline.transforms)
 
     def load_data_list(self) -> list[dict]:
         """List the photos of the split, sorted by path."""

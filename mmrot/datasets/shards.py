@@ -14,6 +14,7 @@ from mmrot.registry import DATASETS
 
 from .image_folder import ImageFolder
 from .shard_storage import ShardStorage, check_sizes
+from .transforms import fuse_loading
 
 INDEX = 'index.npz'
 SETTINGS = 'pack.json'
@@ -42,7 +43,8 @@ class Shards(BaseDataset):
 
     An image is a range of bytes in a shard, which the index names. So every image can be read
     directly, and the order of the samples depends neither on the sizes of the shards nor on the
-    number of processes and workers that read them. :class:`mmrot.LoadImage` decodes the images.
+    number of processes and workers that read them. :class:`mmrot.LoadImage` decodes the images,
+    large JPEGs at reduced size as in :class:`mmrot.ImageFolder`.
 
     Args:
         data_root: Local folder; URL of a folder, ``http(s)://`` or any that fsspec reads, such as
@@ -73,6 +75,7 @@ class Shards(BaseDataset):
         self.split = split
         self.storage = ShardStorage(data_root, cache_dir)
         super().__init__(ann_file='', pipeline=pipeline, indices=indices)
+        self.pipeline.transforms = fuse_loading(self.pipeline.transforms)
 
     def full_init(self) -> None:
         """Read the index. mmengine would make a dict of each image."""

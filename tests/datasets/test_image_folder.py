@@ -3,6 +3,7 @@ import shutil
 import pytest
 
 from mmrot.datasets import ImageFolder
+from mmrot.datasets.transforms import LoadResized
 
 
 def paths(dataset: ImageFolder) -> list[str]:
@@ -56,3 +57,14 @@ def test_image_folder_reads_webp_and_logs_what_it_read(photo_folder, tmp_path, c
     assert capsys.readouterr().out == ''
     ImageFolder(str(photo_folder))
     assert capsys.readouterr().out.endswith(': 24 photos; skipped: 1 files with endings .txt\n')
+
+
+def test_image_folder_loads_and_crops_in_one_step(photo_folder):
+    pipeline = [
+        dict(type='mmrot.LoadImage'),
+        dict(type='mmpretrain.RandomResizedCrop', scale=8, backend='pillow'),
+        dict(type='mmpretrain.PackInputs'),
+    ]
+    dataset = ImageFolder(str(photo_folder), pipeline=pipeline)
+    assert isinstance(dataset.pipeline.transforms[0], LoadResized)
+    assert dataset[0]['inputs'].shape == (3, 8, 8)

@@ -11,6 +11,12 @@ from mmrot.registry import TRANSFORMS
 
 from ..image_header import header_problem
 
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
@@ -35,6 +41,20 @@ class LoadImage(LoadImageFromFile):
         Raises:
             ImageError: If the file is empty, cannot be decoded, or has more than 2^27 pixels.
         """
+        image = self.decode(results['img_path'], self.read(results))
+        results['img'] = image.astype(np.float32) if self.to_float32 else image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+    def read(self, results: dict) -> bytes:
+        """Read an image file and check its header.
+
+        Args:
+            results: As for :meth:`transform`; ``img_bytes`` are removed.
+
+        Raises:
+            ImageError: As :meth:`transform`.
+        """
         path = results['img_path']
         data = results.pop('img_bytes', None)
         if data is None:
@@ -42,16 +62,31 @@ class LoadImage(LoadImageFromFile):
         problem = header_problem(io.BytesIO(data)) if data else 'empty file'
         if problem:
             raise ImageError(f'image {path}: {problem}.')
+        return data
+
+    def decode(self, path: str, data: bytes, reduction: int = 1) -> np.ndarray:
+        """Decode an image file.
+
+        Args:
+            path: The file, for messages.
+            data: Its content.
+            reduction: 1, or 2, 4 or 8 to decode a JPEG in colour at this fraction of its size.
+
+        Returns:
+            The image (H, W, C).
+
+        Raises:
+            ImageError: If the file cannot be decoded.
+        """
+        flag = self.color_type if reduction == 1 else _REDUCED[reduction]
         webp = data[:4] == b'RIFF' and data[8:12] == b'WEBP'
         try:
             image = mmcv.imfrombytes(
-                data, flag=self.color_type, backend='pillow' if webp else self.imdecode_backend
+                data, flag=flag, backend='pillow' if webp else self.imdecode_backend
             )
         except (cv2.error, OSError, SyntaxError, ValueError) as error:
             reason = ' '.join(str(error).split())
             raise ImageError(f'image {path}: cannot be decoded: {reason}.') from error
         if image is None:
             raise ImageError(f'image {path}: cannot be decoded.')
-        results['img'] = image.astype(np.float32) if self.to_float32 else image
-        results['img_shape'] = results['ori_shape'] = image.shape[:2]
-        return results
+        return image
