@@ -3,6 +3,7 @@
 from mmrot.config import config_path, list_configs
 
 from .config_changes import (
+    cached_images,
     in_memory,
     with_amp,
     with_backbone,
@@ -33,6 +34,7 @@ from .shortcut import check_shortcuts
 
 __all__ = [
     'RotationInferencer',
+    'cached_images',
     'check_shortcuts',
     'config_path',
     'evaluate_features',

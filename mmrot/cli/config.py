@@ -11,6 +11,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner as MMEngineRunner
 
 from mmrot.apis import (
+    cached_images,
     in_memory,
     with_backbone,
     with_data_root,
@@ -84,8 +85,15 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg = with_image_size(cfg, args.image_size)
     if monitors:
         cfg = with_monitors(cfg, monitors, args.labelled_folder if for_monitors else None)
+    cache = getattr(args, 'cache_images', None)
+    if cache is None and getattr(args, 'cache_short_side', None) is not None:
+        raise UserError('--cache-short-side needs --cache-images.')
+    if cache is not None and args.in_memory:
+        raise UserError('--cache-images excludes --in-memory.')
     if args.in_memory:
         cfg = in_memory(cfg)
+    if cache is not None:
+        cfg = cached_images(cfg, cache, args.cache_short_side)
     if args.backbone is not None:
         cfg = with_backbone(cfg, args.backbone, args.trust)
     if getattr(args, 'result_table', False):

@@ -18,7 +18,7 @@ from mmrot.weights.checkpoint import safe_checkpoint_loading
 from .config import build_runner, load_config
 from .errors import report_errors
 from .launch import launch
-from .parser import gpus_option, job_parser
+from .parser import gpus_option, job_parser, positive
 
 
 def train_options() -> argparse.ArgumentParser:
@@ -47,6 +47,19 @@ def train_options() -> argparse.ArgumentParser:
         action='append',
         choices=['tensorboard', 'wandb'],
         help='also log to TensorBoard or Weights & Biases; may be repeated',
+    )
+    parser.add_argument(
+        '--cache-images',
+        metavar='DIR',
+        help='write the decoded images to DIR in the first epoch and read them from there later; '
+        'in /dev/shm they are in memory',
+    )
+    parser.add_argument(
+        '--cache-short-side',
+        type=positive,
+        metavar='PIXELS',
+        help='short side to which larger images are reduced before random resized crops; by '
+        'default the smallest one for which caching enlarges no crop',
     )
     parser.add_argument('--no-validate', action='store_true', help='do not validate')
     parser.add_argument(

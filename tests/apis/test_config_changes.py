@@ -7,6 +7,7 @@ from mmengine.registry import DATASETS
 
 import mmrot
 from mmrot.apis import (
+    cached_images,
     in_memory,
     with_amp,
     with_backbone,
@@ -264,6 +265,39 @@ def test_with_backbone_refuses_another_origin_and_another_model(change, message)
     cfg = Config({'model': dict(backbone=dict(type='ResNet')), **change})
     with pytest.raises(UserError, match=message):
         with_backbone(cfg, 'x')
+
+
+def test_cached_images_replaces_loading_crop_and_flip():
+    cfg = cached_images(shipped('rotnet_alexnet_in1k.py'), 'cache')
+    assert cfg.train_dataloader.dataset.pipeline == [
+        # 8 % of the image at an aspect ratio of 3/4: 224 / sqrt(0.08 * 3/4)
+        dict(type='mmrot.LoadCachedImage', folder='cache', short_side=915),
+        dict(type='mmrot.TorchResizedCrop', scale=224, interpolation='bilinear', flip=True),
+        dict(type='mmpretrain.PackInputs'),
+    ]
+    original = shipped('rotnet_alexnet_in1k.py')
+    for field in ('val_dataloader', 'test_dataloader'):
+        first, *others = cfg[field].dataset.pipeline
+        assert first == dict(type='mmrot.LoadCachedImage', folder='cache', short_side=256)
+        assert others == original[field].dataset.pipeline[1:]
+
+
+def test_cached_images_follows_the_crops():
+    cfg = with_image_size(shipped('rotnet/photos.py'), 48)
+    pipeline = cached_images(cfg, 'cache').train_dataloader.dataset.pipeline
+    assert pipeline[0].short_side == 102  # 30 % or more: 48 / sqrt(0.3 * 3/4)
+    cfg = cached_images(cfg, 'cache', short_side=64)
+    assert cfg.train_dataloader.dataset.pipeline[0].short_side == 64
+    assert cfg.val_dataloader.dataset.pipeline[0].short_side == 55  # that of ResizeEdge
+
+
+def test_cached_images_refuses_other_pipelines():
+    with pytest.raises(UserError, match='the pipeline of train_dataloader does not begin with'):
+        cached_images(shipped('rotnet/nin4_cifar10.py'), 'cache')
+    cfg = shipped('rotnet_alexnet_in1k.py')
+    cfg.val_dataloader.dataset.pipeline[1].interpolation = 'bicubic'
+    with pytest.raises(UserError, match=r'the pipeline of val_dataloader .* has no bilinear'):
+        cached_images(cfg, 'cache')
 
 
 def test_in_memory_wraps_data_and_batches_the_random_steps():

@@ -6,6 +6,7 @@ from mmengine.config import Config
 import mmrot
 from mmrot.cli.config import check_fields, load_config
 from mmrot.cli.parser import job_parser
+from mmrot.cli.train import train_options
 from mmrot.errors import UserError
 
 DIGITS = mmrot.config_path('rotnet/nin4_digits.py')
@@ -67,6 +68,19 @@ def test_misspelt_option_names_the_closest_fields(option, message):
 def test_misspelt_field_of_a_config_names_the_closest(field, meant):
     with pytest.raises(UserError, match=f"config field '{field}'. Did you mean '{meant}'"):
         check_fields(Config({field: 1}), {})
+
+
+def test_cached_images_are_an_option_of_training():
+    parser = job_parser('train', 'test', train_options())
+    arguments = ['rotnet_alexnet_in1k.py', '--image-size', '112', '--cache-images', 'cache']
+    cfg = load_config(parser.parse_args([*arguments, '--cache-short-side', '150']))
+    loaders = (cfg.train_dataloader, cfg.val_dataloader)
+    sides = [loader.dataset.pipeline[0].short_side for loader in loaders]
+    assert sides == [150, 128]
+    with pytest.raises(UserError, match='--cache-images excludes --in-memory'):
+        load_config(parser.parse_args([*arguments, '--in-memory']))
+    with pytest.raises(UserError, match='--cache-short-side needs --cache-images'):
+        load_config(parser.parse_args([*arguments[:3], '--cache-short-side', '150']))
 
 
 def test_check_fields_accepts_variables_of_a_config():

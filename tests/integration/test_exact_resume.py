@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import forget_jobs, tiny_config
 
-from mmrot.apis import in_memory
+from mmrot.apis import cached_images, in_memory, with_image_folder
 from mmrot.datasets.pack import pack_photos
 from mmrot.engine import Runner
 
@@ -136,3 +136,28 @@ def test_resume_on_shards_with_other_workers(infinite, photo_folder, tmp_path):
     run('rest', '3', **{'resume': True, 'train_dataloader.num_workers': 2})
     last = f'iter_{7 if infinite else 9}.pth'
     assert_equal(tmp_path / 'rest' / last, tmp_path / 'whole' / last)
+
+
+def test_cached_images_leave_training_as_it_is(photo_folder, tmp_path):
+    """Without a cached image, with all of them and other workers, and resumed: equal weights."""
+
+    def train_cached(name, workers=0, **changes):
+        resized = dict(type='mmpretrain.ResizeEdge', scale=16, backend='pillow')
+        crop = dict(type='mmpretrain.RandomResizedCrop', scale=16, backend='pillow')
+        fixed = [resized, dict(type='mmpretrain.CenterCrop', crop_size=16), AUGMENTED[-1]]
+        cfg = tiny_config(tmp_path / name, **{'train_cfg.max_epochs': 2, **changes})
+        cfg.train_dataloader.dataset.pipeline = [crop, *AUGMENTED[1:]]
+        cfg.val_dataloader.dataset.pipeline = cfg.test_dataloader.dataset.pipeline = fixed
+        cfg.train_dataloader.num_workers = workers
+        cfg = with_image_folder(cfg, str(photo_folder))
+        Runner.from_cfg(cached_images(cfg, str(tmp_path / 'cache'))).train()
+        forget_jobs()
+
+    train_cached('cold')
+    assert len([path for path in (tmp_path / 'cache').rglob('*') if path.is_file()]) == 24
+    train_cached('warm', workers=2)
+    assert_equal(tmp_path / 'cold/epoch_2.pth', tmp_path / 'warm/epoch_2.pth')
+    (tmp_path / 'resumed').mkdir()
+    shutil.copy(tmp_path / 'cold/epoch_1.pth', tmp_path / 'resumed')
+    train_cached('resumed', resume=True)
+    assert_equal(tmp_path / 'cold/epoch_2.pth', tmp_path / 'resumed/epoch_2.pth')
