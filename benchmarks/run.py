@@ -16,9 +16,9 @@ from pathlib import Path
 
 import features  # noqa: F401 - registers benchmarks, as do the next
 import gpu  # noqa: F401
-import loader  # noqa: F401
 import loading  # noqa: F401
 import memory  # noqa: F401
+import peers  # noqa: F401
 import precision  # noqa: F401
 import preprocessor  # noqa: F401
 import probes  # noqa: F401
