@@ -33,12 +33,10 @@ def render(machines: list[dict]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(table=_table, number=_number, median=_median)
-    return environment.get_template('performance.md.jinja').render(machines=machines)
-
-
-def _median(values: list[float]) -> float:
-    return float(np.median(values))
+    environment.filters.update(table=_table, number=_number)
+    loaders = [m['benchmarks']['loader'] for m in machines if 'loader' in m['benchmarks']]
+    rate = float(np.median(loaders[0]['values']['mmrot'])) if loaders else None
+    return environment.get_template('performance.md.jinja').render(machines=machines, rate=rate)
 
 
 def _number(value: float) -> str:
@@ -52,7 +50,7 @@ def _table(result: dict[str, Any]) -> str:
     """Return a table of medians and quartiles, each relative to the first variant."""
     unit = result['unit']
     lines = [f'| {unit} | median | quartiles | relative to the first |', '|---|---|---|---|']
-    first = _median(next(iter(result['values'].values())))
+    first = np.median(next(iter(result['values'].values())))
     for name, values in result['values'].items():
         low, middle, high = (float(np.percentile(values, share)) for share in (25, 50, 75))
         lines.append(

@@ -1,11 +1,11 @@
 """Run benchmarks, and write docs/performance.md.
 
     python benchmarks/run.py --list
-    python benchmarks/run.py --photos imagenet_sample --small-photos cifar10_jpeg/train
+    python benchmarks/run.py --photos PHOTOS --small-photos SMALL_PHOTOS
     python benchmarks/run.py step_nin48 preprocessor
 
-Results are added to benchmarks/results/<machine>.json after each benchmark. Run nothing else at
-the same time.
+Each result is saved to benchmarks/results/<machine>.json as soon as it is measured. Leave the
+machine otherwise idle.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument('--photos', metavar='DIR', help='photos of about 500×375 pixels')
     parser.add_argument('--small-photos', metavar='DIR', help='photos of 32×32 pixels')
     parser.add_argument('--rounds', type=int, help='timed runs of each variant')
-    parser.add_argument('--report', action='store_true', help='only write docs/performance.md')
+    parser.add_argument('--report', action='store_true', help='only rebuild docs/performance.md')
     args = parser.parse_args()
     with report_errors():
         if args.list:
@@ -60,7 +60,7 @@ def main() -> None:
 def run(args: argparse.Namespace) -> None:
     """Run benchmarks and store their results."""
     if unknown := set(args.names) - REGISTRY.keys():
-        raise UserError(f'there is no benchmark {min(unknown)!r}; --list lists them.')
+        raise UserError(f'unknown benchmark {min(unknown)!r}. See --list.')
     machine = describe_machine()
     file = RESULTS / f'{_slug(machine)}.json'
     results = json.loads(file.read_text()) if file.exists() else dict(benchmarks={})

@@ -1,4 +1,4 @@
-"""Benchmarks as functions that return variants, which are timed in interleaved rounds."""
+"""Register benchmarks and time their variants in interleaved rounds."""
 
 import platform
 import subprocess
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-# Runs once and returns how many items it processed (int) or, for MiB, what it measured.
+# One run. Returns the number of items that it processed or, for benchmarks in MiB, the memory.
 Variant = Callable[[], int | float | None]
 PACKAGES = ('torch', 'torchvision', 'opencv-python', 'opencv-python-headless', 'pillow', 'numpy')
 
@@ -27,8 +27,8 @@ class Target:
     Args:
         variant: Name of the variant that is judged.
         reference: Name of the variant that it is compared with.
-        limit: Limit on the ratio of their median times (or, for rates, of their medians).
-        at_most: Whether the ratio must not exceed the limit, or must reach it.
+        limit: Limit on the ratio of their medians, in the benchmark's unit.
+        at_most: Whether the limit is an upper bound; otherwise it is a lower bound.
     """
 
     variant: str
@@ -44,8 +44,8 @@ class Benchmark:
     Args:
         name: Its name on the command line.
         title: What it measures, in a few words.
-        function: Takes the options and returns the variants, or the seconds of runs that it
-            timed in turn itself.
+        function: Takes the command-line options and returns the variants or, if it times them
+            itself, the seconds of each run.
         unit: ``'images/s'`` and other rates are computed from the number of items; ``'s'`` and
             ``'ms'`` are the time of a run; ``'MiB'`` is what the variants return, ``'%'`` what
             the function lists.
@@ -71,7 +71,7 @@ REGISTRY: dict[str, Benchmark] = {}
 
 
 def benchmark(title: str, **options: Any) -> Callable[[Callable], Callable]:
-    """Register the function below under its name; see :class:`Benchmark`."""
+    """Register the decorated function under its name; see :class:`Benchmark`."""
 
     def register(function: Callable) -> Callable:
         name = function.__name__

@@ -55,7 +55,7 @@ def check_angles(angles: Sequence[int]) -> tuple[int, ...]:
 
 
 def needs_warp(angles: Sequence[int]) -> bool:
-    """Return whether an angle set has a diagonal, so that every copy is warped."""
+    """Return whether an angle set has diagonal angles: 45°, 135°, 225° or 315°."""
     return any(angle % 90 for angle in angles)
 
 
@@ -134,11 +134,11 @@ def rotated_copies(
 ) -> Tensor:
     """Return one copy of each image for each angle.
 
-    Without diagonals, images are only flipped and transposed. If the set has a
-    diagonal, every copy, including the upright one, shows the central square of
-    :func:`central_square` (the set of 8 rotations in Table 2 of the paper). That is
-    our reading of section 3.1, which crops the copies rotated by 45°, 135°, 225° and
-    315° only: literally, scale and sharpness would give the parity of the label away.
+    Without diagonals, images are only flipped and transposed. With diagonal angles, every copy is
+    cropped to the square of :func:`central_square`, including the upright one unless
+    ``crop_upright`` is false (the set of 8 rotations in Table 2 of the paper). That is our reading
+    of section 3.1, which crops the copies rotated by 45°, 135°, 225° and 315° only: taken
+    literally, scale and sharpness would reveal the parity of the label.
 
     Args:
         images: (N, C, H, W), floating point or uint8.
@@ -196,7 +196,7 @@ def _check_square(images: Tensor, angles: Sequence[int]) -> None:
 
 
 def _opencv_applies(images: Tensor) -> bool:
-    """Return whether OpenCV can process images, and is worth one call for each of them."""
+    """Return whether OpenCV supports these images and is faster despite one call per image."""
     return (
         images.device.type == 'cpu'
         and images.dtype in (torch.uint8, torch.float32)
@@ -207,8 +207,8 @@ def _opencv_applies(images: Tensor) -> bool:
     )
 
 
-# Codes of cv2.flip that turn an image (k = 2) or its transpose (1 and 3): 0 for up and down, 1 for
-# left and right, -1 for both.
+# Codes of cv2.flip that rotate an image (k = 2) or its transpose (1 and 3): 0 for up and down, 1
+# for left and right, -1 for both.
 _FLIPS = {1: 0, 2: -1, 3: 1}
 
 
@@ -217,13 +217,13 @@ def _rotate_with_opencv(
 ) -> None:
     """Write copies in channels-last memory format.
 
-    PyTorch's strided copy would take the three values of a pixel as its inner loop.
+    PyTorch's strided copy is slow here: its inner loop spans only the channels of one pixel.
 
     Args:
         images: (N, C, H, W) on the CPU.
         turns: Number of quarter turns of each label to write.
         copies: (N·K, C, H, W) to write to.
-        table: (1, 256, C), what to replace the values of uint8 images with.
+        table: Lookup table (1, 256, C) for the values of uint8 images.
     """
     planar = images.stride(1) != 1
     sources = images.numpy() if planar else images.permute(0, 2, 3, 1).numpy()

@@ -298,8 +298,8 @@ def in_memory(cfg: Config) -> Config:
 def cached_images(cfg: Config, folder: str, short_side: int | None = None) -> Config:
     """Return a config that decodes each image once, see :class:`mmrot.LoadCachedImage`.
 
-    The random crops are the same as before, and pixels differ by at most 2 levels of 255, if
-    images are not larger than what is cached. From larger ones, crops have the same distribution.
+    For images that are cached at full size, random crops are unchanged and pixels differ by at
+    most 2 of 255 levels. For larger images, crops follow the same distribution.
 
     Args:
         cfg: Config for pretraining or for a probe. Its pipelines begin with ``mmrot.LoadImage``
@@ -308,11 +308,11 @@ def cached_images(cfg: Config, folder: str, short_side: int | None = None) -> Co
         folder: Folder of the cache.
         short_side: Largest short side of the images that random resized crops are taken from, in
             pixels. By default the smallest one for which caching enlarges no crop: 915 for crops
-            of 224 pixels that cover 8 % of the image or more. Less saves space and blurs small
-            crops. Images for ``ResizeEdge`` have its size.
+            of 224 pixels that cover 8 % of the image or more. Smaller values save space but blur
+            small crops. For ``ResizeEdge``, images are cached at its output size.
 
     Raises:
-        UserError: If a pipeline has other steps.
+        UserError: If a pipeline does not begin with ``LoadImage`` or has no such crop or resize.
     """
     cfg = copy.deepcopy(cfg)
     for field, holder in _innermost(cfg):
@@ -328,7 +328,7 @@ def cached_images(cfg: Config, folder: str, short_side: int | None = None) -> Co
         ):
             raise UserError(
                 f'--cache-images: the pipeline of {field} does not begin with mmrot.LoadImage, or '
-                "has no bilinear RandomResizedCrop or ResizeEdge of backend='pillow'."
+                "has no bilinear RandomResizedCrop or ResizeEdge with backend='pillow'."
             )
         side = step.scale
         if kinds[at] is RandomResizedCrop:

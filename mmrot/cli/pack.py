@@ -1,4 +1,4 @@
-"""Pack a folder of photos in tar shards with an index, for training on millions of photos."""
+"""Pack a folder of photos into indexed tar shards, for training on millions of photos."""
 
 import argparse
 import os
@@ -16,14 +16,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog='mmrot pack', description=__doc__)
     parser.add_argument('folder', metavar='FOLDER', help='photos, nested folders included')
     parser.add_argument(
-        'out', metavar='OUT', help='folder of the shards; an interrupted run is resumed'
+        'out', metavar='OUT', help='output folder; repeat the command to resume an interrupted run'
     )
     parser.add_argument(
         '--short-side',
         type=positive,
         metavar='PIXELS',
-        help='resize photos with a longer short side, and encode them as JPEG; by default, files '
-        'are stored unchanged',
+        help='downsize larger photos to this short side and encode them as JPEG (default: store '
+        'all files unchanged)',
     )
     parser.add_argument(
         '--shard-size',
@@ -48,6 +48,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         if packed.skipped:
             print(
-                f'{len(packed.skipped)} photos that cannot be decoded were skipped: '
+                f'Skipped {len(packed.skipped)} photos that cannot be decoded: '
                 + first_few(packed.skipped, 3)
             )

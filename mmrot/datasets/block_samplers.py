@@ -1,4 +1,4 @@
-"""Shuffle so that samples which follow each other in the data are read at about the same time."""
+"""Samplers that shuffle block by block, to read neighbouring samples at about the same time."""
 
 from collections.abc import Iterator
 from itertools import chain, count, islice
@@ -35,8 +35,9 @@ class BlockSampler(DefaultSampler):
     """mmengine's ``DefaultSampler`` with an order in which few shards are in use at a time.
 
     Blocks of consecutive samples are shuffled, then the samples of ``window`` blocks. The order
-    depends on the seed and the epoch alone. The processes take turns; if their number does not
-    divide that of the samples, the first samples of the epoch are repeated at its end.
+    depends on the seed and the epoch alone. Samples are assigned to processes in turn. If the
+    number of samples is not divisible by the number of processes, the first samples of the epoch
+    are repeated at its end.
 
     Args:
         dataset: The data set.

@@ -1,4 +1,4 @@
-"""Pack photos in tar shards."""
+"""Pack photos into tar shards."""
 
 import hashlib
 import io
@@ -56,20 +56,23 @@ def pack_photos(
     shard_size: int = 10000,
     jobs: int = 1,
 ) -> Packed:
-    """Pack the photos in a folder in tar shards in the layout of WebDataset, with an index.
+    """Pack a folder of photos into tar shards in WebDataset's layout, with an index.
 
-    Photos that cannot be decoded are left out. A shard is renamed when it is complete, and
-    followed by a ``.json`` file that names the photo of each key; an interrupted call resumes
-    after the last one.
+    Photos that cannot be decoded are skipped. Each complete shard gets a ``.json`` record that
+    maps its keys to file names. After an interruption, call the function again: it goes on with
+    the shards that have none.
 
     Args:
         folder: Folder of photos, nested folders included, read as :class:`mmrot.ImageFolder`
             does.
         out: New or empty folder, or one with a pack of the same photos and settings.
-        short_side: Photos with a longer short side are resized to this many pixels and encoded
-            as JPEG; by default and otherwise, files are stored unchanged.
+        short_side: Largest short side in pixels. Larger photos are resized and encoded as JPEG;
+            all others are stored unchanged. By default no photo is resized.
         shard_size: Number of photos per shard.
         jobs: Number of processes.
+
+    Returns:
+        The numbers of images and shards, their size, and the photos that were skipped.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
@@ -110,10 +113,16 @@ def _prepare(out: Path, settings: dict[str, Any]) -> None:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f'{file} is damaged. Choose a new folder.') from error
     if changed == ['sha256_of_names'] or 'photos' in changed:
-        raise UserError(f'{out} holds other photos than those now in {settings["folder"]}.')
+        raise UserError(
+            f'{out} was packed from other photos than those now in {settings["folder"]}. Choose '
+            'a new folder.'
+        )
     if changed:
         differences = [f'{name}={old[name]}, not {settings[name]}' for name in changed]
-        raise UserError(f'{out} holds a pack with {", ".join(differences)}.')
+        raise UserError(
+            f'{out} was packed with {", ".join(differences)}. Use the same settings or choose a '
+            'new folder.'
+        )
 
 
 def _pack(

@@ -101,7 +101,7 @@ class ShardStorage:
             raise UserError(f'{path} cannot be read: {error.strerror}.') from error
 
     def address(self, name: str) -> str:
-        """Return where a file is, for messages."""
+        """Return the path, URL or ``pipe:`` command of a file."""
         if self._command:
             return self.root.replace('{shard}', name)
         return f'{self.root}/{name}'

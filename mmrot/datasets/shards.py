@@ -41,10 +41,10 @@ def sample_key(key: int) -> str:
 class Shards(BaseDataset):
     """The photos in the tar shards of ``mmrot pack``, without labels.
 
-    An image is a range of bytes in a shard, which the index names. So every image can be read
-    directly, and the order of the samples depends neither on the sizes of the shards nor on the
-    number of processes and workers that read them. :class:`mmrot.LoadImage` decodes the images,
-    large JPEGs at reduced size as in :class:`mmrot.ImageFolder`.
+    The index stores the byte range of each image in its shard. Images can therefore be read in any
+    order, and the order of the samples depends neither on the sizes of the shards nor on the
+    number of processes and workers. :class:`mmrot.LoadImage` decodes the images, large JPEGs at
+    reduced size as in :class:`mmrot.ImageFolder`.
 
     Args:
         data_root: Local folder; URL of a folder, ``http(s)://`` or any that fsspec reads, such as
@@ -54,8 +54,8 @@ class Shards(BaseDataset):
         cache_dir: Local folder to which a remote shard is copied when its first image is needed.
             Required for commands; otherwise single images are fetched by default.
         pipeline: Transforms.
-        indices: Samples of the split to keep: their indices, or how many of the first ones, or of
-            the last ones if negative. Defaults to all.
+        indices: Subset of the split: a sequence of indices, or an integer n for the first n
+            samples (the last ones if negative). By default all.
 
     Raises:
         UserError: If the split is unknown or empty; if the index is missing or damaged; if a local
@@ -109,7 +109,8 @@ class Shards(BaseDataset):
         """Keep some samples only.
 
         Args:
-            indices: Their indices, or how many of the first ones, or of the last ones if negative.
+            indices: A sequence of indices, or an integer n for the first n samples (the last ones
+                if negative).
         """
         if isinstance(indices, int):
             indices = range(len(self))[:indices] if indices >= 0 else range(len(self))[indices:]
@@ -139,7 +140,8 @@ class Shards(BaseDataset):
         data = self.storage.read(shard_name(shard), offset, size, total)
         if len(data) != size:
             raise UserError(
-                f'the shard of image {info["img_path"]} ends before it. Copy or pack it again.'
+                f'image {info["img_path"]} is beyond the end of its shard, which is truncated. '
+                'Copy or pack the shard again.'
             )
         return self.pipeline({**info, 'img_bytes': data})
 
@@ -154,8 +156,11 @@ def _read_index(storage: ShardStorage) -> dict[str, np.ndarray]:
             with np.load(file, allow_pickle=False) as arrays:
                 index = {key: arrays[key] for key in _ARRAYS}
     except FileNotFoundError as error:
-        problem = 'the pack is incomplete' if is_pack(storage.root) else 'no such file'
-        raise UserError(f'{name}: {problem}. `mmrot pack` writes it at the end.') from error
+        if is_pack(storage.root):
+            problem = 'is missing because the pack is incomplete. Run `mmrot pack` again'
+        else:
+            problem = 'does not exist. Create a pack with `mmrot pack`'
+        raise UserError(f'{name} {problem}.') from error
     except (KeyError, MemoryError, TypeError, ValueError, BadZipFile) as error:
         raise UserError(f'{name} is damaged: {error}') from error
     keys, offsets, sizes, counts, shard_bytes = index.values()

@@ -30,8 +30,8 @@ class BFloat16OptimWrapper(OptimWrapper):
     bfloat16 has the range of float32, so the loss need not be scaled. mmengine's
     ``AmpOptimWrapper`` always scales it and therefore does not support CPUs. On a CPU with
     bfloat16 instructions (``avx512_bf16``, ``amx_bf16``) a training step takes 0.5 to 0.65 times
-    as long as in float32, see ``docs/measurements.md``. On a device that would have to emulate
-    bfloat16, training runs in float32, with a warning.
+    as long as in float32, see ``docs/measurements.md``. On a device without efficient
+    bfloat16, see :func:`has_bfloat16`, training falls back to float32 with a warning.
 
     Args:
         **kwargs: Arguments of mmengine's ``OptimWrapper``, such as ``optimizer``.
@@ -42,7 +42,7 @@ class BFloat16OptimWrapper(OptimWrapper):
         self._enabled = has_bfloat16()
         if not self._enabled:
             print_log(
-                'This device has no bfloat16 instructions: training in float32.',
+                'bfloat16 is slow on this device: training in float32.',
                 logger='current',
                 level=logging.WARNING,
             )

@@ -10,17 +10,17 @@ def must_wait(tensor: Tensor) -> bool:
 class DeferredScalars(MessageHub):
     """A message hub that reads scalars from a GPU only when they are needed.
 
-    mmengine's reads every loss after every iteration, and the GPU idles until the next one is
-    prepared.
+    mmengine's ``MessageHub`` reads every loss after each iteration. This waits for the GPU, which
+    then idles until the next iteration is launched.
     """
 
-    # More would take memory if nothing logs.
+    # Bounds memory use if nothing is logged.
     _LIMIT = 1000
     _pending: list[tuple[str, Tensor, int]]
 
     @classmethod
     def convert(cls, hub: MessageHub) -> None:
-        """Turn a message hub into one of this class.
+        """Convert a message hub to this class in place.
 
         A new object would not do: mmengine's components look the hub up among the instances of
         its class.
@@ -29,7 +29,7 @@ class DeferredScalars(MessageHub):
         hub._pending = []
 
     def update_scalar(self, key: str, value, count: int = 1, resumed: bool = True) -> None:
-        """Update a scalar; one on a GPU is read later."""
+        """Record a scalar; GPU tensors are read later."""
         if not isinstance(value, Tensor) or not must_wait(value):
             super().update_scalar(key, value, count, resumed)
             return
@@ -64,6 +64,6 @@ class DeferredScalars(MessageHub):
         return super().get_scalar(key)
 
     def state_dict(self) -> dict:
-        """Return what a checkpoint contains."""
+        """Return the state for a checkpoint, with pending scalars."""
         self._read()
         return super().state_dict()

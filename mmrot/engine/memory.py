@@ -7,11 +7,11 @@ _M_MMAP_MAX = -4
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep the memory that is freed, for training on a CPU.
+    """Configure glibc to reuse freed memory, which speeds up training on CPUs.
 
-    By default large blocks go back to Linux, which has to map and clear new pages for the
-    activations of every step. The process then takes up to a fifth more memory. Has no effect
-    with other C libraries.
+    By default, glibc returns large blocks to the kernel, which must then map and zero new pages
+    for the activations of every step. Memory use rises by up to a fifth. Other C libraries are not
+    affected.
     """
     if sys.platform != 'linux':
         return

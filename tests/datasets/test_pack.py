@@ -109,7 +109,7 @@ def test_bad_photos_are_skipped_and_named(photo_folder, tmp_path, capsys):
         printed = capsys.readouterr().out
         assert 'out: 22 photos in 3 shards, 0.1 MB\n' in printed
         assert (
-            f'2 photos that cannot be decoded were skipped: image {tmp_path}/photos/00.jpg: empty '
+            f'Skipped 2 photos that cannot be decoded: image {tmp_path}/photos/00.jpg: empty '
             f'file., image {tmp_path}/photos/03.jpg: no image header'
         ) in printed
     with tarfile.open(tmp_path / 'out/000000.tar') as tar:
@@ -127,13 +127,11 @@ def test_folder_of_bad_photos_is_refused(tmp_path):
 
 def test_pack_of_other_photos_or_settings_is_refused(packed, photo_folder, tmp_path):
     before = contents(packed)
-    with pytest.raises(UserError, match='holds a pack with shard_size=3, not 4'):
+    with pytest.raises(UserError, match='was packed with shard_size=3, not 4'):
         pack_photos(photo_folder, packed, shard_size=4)
     with pytest.raises(UserError, match='short_side=None, not 8'):
         pack_photos(photo_folder, packed, shard_size=3, short_side=8)
-    with pytest.raises(
-        UserError, match=f'holds other photos than those now in {photo_folder}/hol'
-    ):
+    with pytest.raises(UserError, match=f'other photos than those now in {photo_folder}/hol'):
         pack_photos(photo_folder / 'holiday', packed, shard_size=3)
     assert contents(packed) == before
     (tmp_path / 'file.txt').touch()

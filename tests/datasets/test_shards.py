@@ -138,7 +138,7 @@ def test_damaged_packs_are_refused(pack):
     shard.write_bytes(content[:1000])
     with pytest.raises(UserError, match=r'000002\.tar has 1,000 bytes, but its index says 10,240'):
         Shards(str(pack))
-    with pytest.raises(UserError, match=r'shard of image .*000002\.tar/000000008 ends before it'):
+    with pytest.raises(UserError, match=r'000002\.tar/000000008 is beyond the end of its shard'):
         open_dataset[8]
     shard.unlink()
     with pytest.raises(UserError, match=r'shard .*000002\.tar is missing'):
@@ -154,9 +154,9 @@ def test_damaged_packs_are_refused(pack):
     with pytest.raises(UserError, match=r'index\.npz is damaged: not a zip archive'):
         Shards(str(pack))
     index.unlink()
-    with pytest.raises(UserError, match=r'index\.npz: the pack is incomplete'):
+    with pytest.raises(UserError, match=r'index\.npz is missing because the pack is inc'):
         Shards(str(pack))
-    with pytest.raises(UserError, match=r'index\.npz: no such file'):
+    with pytest.raises(UserError, match=r'index\.npz does not exist'):
         Shards(str(pack / 'nowhere'))
 
 

@@ -18,14 +18,14 @@ _HEADER = '<ii'  # height and width
 
 @TRANSFORMS.register_module()
 class LoadCachedImage(BaseTransform):
-    """Load an image upright, from the second time on without decoding it.
+    """Load an image upright, and cache it in decoded form.
 
-    The first time, the decoded image is written to the cache, reduced to a short side if that is
-    larger. Each image is one file, named by the short side and the path, size and modification
-    time of the photo, or the content of one in a shard. So a photo that has changed is decoded
-    again, and processes, data sets and runs can share a folder. Files are written completely or
-    not at all. Later they are mapped into memory, of which the operating system uses as much as
-    is free; a folder in ``/dev/shm`` is always in memory.
+    The first access decodes the image, downsamples it if its short side exceeds ``short_side``,
+    and writes it to the cache; later ones memory-map that file. Its name is a hash of
+    ``short_side`` and the photo's path, size and modification time, or of its content for images
+    in shards. A modified photo is therefore decoded again, and processes, data sets and runs can
+    share a folder. Writes are atomic. The page cache keeps files in memory while there is room;
+    files in ``/dev/shm`` always stay there.
 
     Args:
         folder: Folder of the cache, created if missing.
@@ -41,8 +41,8 @@ class LoadCachedImage(BaseTransform):
         """Load the image of a sample.
 
         Args:
-            results: Sample with ``img_path``, a local file, and ``img_bytes`` if it was read
-                already.
+            results: Sample with ``img_path``: a local file, or any name if the encoded image is
+                given as ``img_bytes``.
 
         Returns:
             The sample with ``img`` (H, W, 3), BGR, ``img_shape`` and ``ori_shape``.
@@ -85,7 +85,7 @@ class LoadCachedImage(BaseTransform):
 
 
 def _read(file: Path) -> np.ndarray | None:
-    """Map a cached image, or return None if there is none, or a part of it after a crash."""
+    """Memory-map a cached image. Return None if the file is missing or incomplete."""
     try:
         with file.open('rb') as opened:  # np.memmap takes five times as long
             # writable, as torch expects of arrays; the file stays as it is

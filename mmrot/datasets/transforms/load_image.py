@@ -22,8 +22,8 @@ _REDUCED = {
 class LoadImage(LoadImageFromFile):
     """Load an image upright; name the file if it cannot be decoded.
 
-    mmcv's ``LoadImageFromFile`` raises errors of OpenCV without the name of the file, decodes
-    images of any size, and ignores the EXIF orientation of WebP, so that photos lie on their side.
+    Unlike mmcv's ``LoadImageFromFile``, its errors name the file, it refuses images of more than
+    2^27 pixels, and it applies the EXIF orientation of WebP files, which would load sideways.
 
     Args:
         **kwargs: Arguments of mmcv's ``LoadImageFromFile``.
@@ -70,7 +70,8 @@ class LoadImage(LoadImageFromFile):
         Args:
             path: The file, for messages.
             data: Its content.
-            reduction: 1, or 2, 4 or 8 to decode a JPEG in colour at this fraction of its size.
+            reduction: Factor by which both sides of a JPEG are reduced while decoding: 1, 2, 4 or
+                8. Factors above 1 always decode in colour.
 
         Returns:
             The image (H, W, C).

@@ -19,21 +19,20 @@ Region = tuple[tuple[int, int, int, int], tuple[int, int]]
 def load_resized(
     results: dict, region: Callable[[tuple[int, int]], Region], interpolation: str = 'bilinear'
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Load a part of an image and resize it as Pillow does, antialiased.
+    """Load a region of an image and resize it with Pillow, antialiased.
 
-    A JPEG is decoded at 1/8, 1/4 or 1/2 of its size if the part is not enlarged even so, which is
-    several times as fast for photos of many megapixels. In photos, the result differs from that
+    JPEGs are decoded at 1/8, 1/4 or 1/2 of their size if that does not require upsampling, which
+    is several times as fast for photos of many megapixels. In photos, the result differs from that
     of a full decode by about 1 level of 255 on average, and by up to 60 at sharp edges. If the
     photo is stored rotated and its sides are not multiples of 8, the result is also shifted by
     less than a pixel. All other images are decoded, cropped and resized as by the separate steps,
     bit for bit.
 
     Args:
-        results: Sample with ``img_path``, and ``img_bytes`` if it was read already, which are
-            removed.
-        region: Function from the height and width of the upright image to the part and the size
-            of the result.
-        interpolation: Pillow's filter in lower case.
+        results: Sample with ``img_path``, and ``img_bytes`` if the file was already
+            read, which is removed.
+        region: Function that maps the height and width of the upright image to a ``Region``.
+        interpolation: Name of a resampling filter of Pillow in lower case, such as ``'bicubic'``.
 
     Returns:
         The resized part (H, W, 3), BGR, and the height and width of the whole image.
@@ -127,13 +126,13 @@ class LoadResized(BaseTransform):
 
 
 def fuse_loading(transforms: Sequence[Any]) -> list[Any]:
-    """Replace the first two steps of a pipeline by :class:`LoadResized` if they can be.
+    """Fuse loading and resizing into one :class:`LoadResized` where possible.
 
     Args:
         transforms: The steps.
 
     Returns:
-        The steps of an equivalent pipeline.
+        The transforms. Pixels change only for JPEGs that are decoded at reduced size.
     """
     match transforms:
         case [LoadImage() as load, RandomResizedCrop() | ResizeEdge() as resize, *others] if (
