@@ -46,7 +46,9 @@ main(['train', 'rotnet/nin4_digits.py', '--no-validate', '--cfg-options', 'log_l
 def wheel(tmp_path_factory) -> Path:
     """Build a wheel from a copy, so that the checkout stays as it is."""
     copy = tmp_path_factory.mktemp('source') / 'mmrot'
-    skip = shutil.ignore_patterns('.git', '.venv*', 'data', 'work_dirs', '*.egg-info', '*cache*')
+    skip = shutil.ignore_patterns(
+        '.git', '.venv*', 'data', 'work_dirs', '*.egg-info', '*_cache', '*cache__'
+    )
     shutil.copytree(ROOT, copy, symlinks=True, ignore=skip)
     out = tmp_path_factory.mktemp('wheel')
     pip = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation']
