@@ -201,7 +201,8 @@ def _opencv_applies(images: Tensor) -> bool:
         images.device.type == 'cpu'
         and images.dtype in (torch.uint8, torch.float32)
         and 1 < images.shape[1] <= 4
-        and images[0, 0].numel() >= 64 * 64
+        and len(images) > 0
+        and images.shape[2] * images.shape[3] >= 64 * 64
         and not images.requires_grad
         and not torch.compiler.is_compiling()
     )
@@ -223,7 +224,8 @@ def _rotate_with_opencv(
         images: (N, C, H, W) on the CPU.
         turns: Number of quarter turns of each label to write.
         copies: (N·K, C, H, W) to write to.
-        table: Lookup table (1, 256, C) for the values of uint8 images.
+        table: Lookup table (1, 256, C), or (1, 256, 1) for all channels, for the values of uint8
+            images.
     """
     planar = images.stride(1) != 1
     sources = images.numpy() if planar else images.permute(0, 2, 3, 1).numpy()
@@ -258,8 +260,8 @@ def normalised_copies(
 
     Args:
         images: (N, C, H, W), floating point or uint8.
-        mean: (C, 1, 1), float32.
-        std: (C, 1, 1), float32.
+        mean: (C, 1, 1) or (1, 1, 1), float32.
+        std: Of the same shape, float32.
         angles: Angle set without diagonals.
         memory_format: Memory format of the copies, that of ``images`` by default.
 
@@ -275,7 +277,7 @@ def normalised_copies(
         _check_square(images, angles)
         n, channels, *size = images.shape
         values = torch.arange(256.0)[:, None]
-        table = ((values - mean.view(channels)) / std.view(channels))[None].contiguous()
+        table = ((values - mean.view(-1)) / std.view(-1))[None].contiguous()  # (1, 256, C or 1)
         copies = torch.empty((n * len(angles), channels, *size), memory_format=memory_format)
         turns = {label: angle // 90 for label, angle in enumerate(angles)}
         _rotate_with_opencv(images, turns, copies, table.numpy())

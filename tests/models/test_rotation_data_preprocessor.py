@@ -82,6 +82,14 @@ def test_float_inputs_without_normalisation_are_only_rotated():
     )
 
 
+@pytest.mark.parametrize('number', [0, 2])
+def test_one_mean_applies_to_all_channels_and_batches_may_be_empty(number):
+    module = RotationDataPreprocessor(mean=[128], std=[64], channels_last=True)
+    batch = images(number, size=64)
+    expected = rotated_copies((batch.float() - 128) / 64)
+    assert torch.equal(module(dict(inputs=batch))['inputs'], expected)
+
+
 def test_preprocessor_rejects_another_number_of_copies():
     with pytest.raises(
         ValueError, match=r'made 2 copies of each image, but angles=\(0, 90, 180, 270\) has 4'
