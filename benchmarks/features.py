@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from mmengine.dataset import default_collate
 from mmengine.registry import MODELS
+from step import RandomImages
 from timing import Target, Variant, benchmark
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mmrot.evaluation import knn as search
 from mmrot.evaluation.features import extract_dataset
@@ -35,24 +36,6 @@ def knn(options: Any) -> Mapping[str, Variant]:
         search.nearest_neighbours(queries, bank, 200)
 
     return {'matrix product and topk': bare, 'mmrot': ours}
-
-
-class RandomImages(Dataset):
-    """The same random images each time, as a pipeline packs them."""
-
-    metainfo: dict = {}
-
-    def __init__(self, count: int, size: int) -> None:
-        self.images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def get_data_info(self, index: int) -> dict:
-        return {}
-
-    def __getitem__(self, index: int) -> dict:
-        return dict(inputs=self.images[index])
 
 
 @benchmark(

@@ -19,6 +19,7 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.registry import MODELS
 from mmpretrain.registry import TRANSFORMS
+from preprocessor import MEAN, STD
 from timing import Variant, benchmark
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -30,7 +31,6 @@ from mmrot.datasets.seeded_samples import SeededSamples
 from mmrot.engine import Runner
 from mmrot.models import RotationDataPreprocessor
 
-MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 CROP = [
     dict(type='mmpretrain.RandomResizedCrop', scale=224),
     dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS, MODELS
+from preprocessor import MEAN, STD
 from timing import Target, benchmark
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -18,12 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 import mmrot
 from mmrot.engine import Runner
 
-MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
-
 
 @DATASETS.register_module()
 class RandomImages(Dataset):
-    """The same random images in every epoch."""
+    """The same random images each time, as a pipeline packs them."""
+
+    metainfo: dict = {}
 
     def __init__(self, count: int, size: int) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -32,6 +33,9 @@ class RandomImages(Dataset):
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def get_data_info(self, index: int) -> dict:
+        return {}
 
     def __getitem__(self, index: int) -> dict:
         return dict(inputs=self.images[index])
@@ -80,10 +84,9 @@ class TakeTurns(Hook):
 
     priority = 100  # after all others
 
-    def __init__(self, bare: Callable[[], None], block: int, rounds: int) -> None:
+    def __init__(self, bare: Callable[[], None], block: int) -> None:
         self.bare = bare
         self.block = block
-        self.rounds = rounds
         self.seconds: dict[str, list[float]] = {'mmrot': [], 'bare loop': []}
         self._start = 0.0
 
@@ -138,7 +141,7 @@ def _turns(
         cfg.train_cfg = dict(by_epoch=True, max_epochs=-(-iterations // 4))
         cfg.default_hooks.checkpoint = None
         runner = Runner.from_cfg(cfg)
-        hook = TakeTurns(bare.step, block, rounds)
+        hook = TakeTurns(bare.step, block)
         runner.register_hook(hook)
         runner.train()
     return {name: values[1:] for name, values in hook.seconds.items()}  # the first warms up

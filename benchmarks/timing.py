@@ -86,14 +86,20 @@ class Result:
     """The runs of a benchmark.
 
     Args:
-        values: Seconds, or what the unit says, of each run of each variant.
+        title: What was measured.
+        unit: Unit of the values.
+        threads: Threads of PyTorch.
+        date: Day of the runs.
+        data: Name of the data set, if one was read.
+        values: Each run of each variant.
+        targets: Ratios that are required, and whether they were reached.
     """
 
     title: str
     unit: str
     threads: int
     date: str
-    note: str
+    data: str
     values: dict[str, list[float]] = field(default_factory=dict)
     targets: list[dict] = field(default_factory=list)
 
@@ -128,10 +134,15 @@ def measure(bench: Benchmark, options: Any) -> Result:
                 values[name].append(_value(bench.unit, seconds, items))
     threads = torch.get_num_threads()
     torch.set_num_threads(before)
-    note = str(getattr(options, 'data_names', {}).get(next(iter(bench.needs), ''), ''))
-    result = Result(bench.title, bench.unit, threads, str(date.today()), note, values)
+    data = ', '.join(_data_name(getattr(options, need)) for need in bench.needs if need != 'gpu')
+    result = Result(bench.title, bench.unit, threads, str(date.today()), data, values)
     result.targets = [_judge(target, values) for target in bench.targets]
     return result
+
+
+def _data_name(folder: str) -> str:
+    path = Path(folder)
+    return f'{path.parent.name}/{path.name}' if path.name in ('train', 'val') else path.name
 
 
 def _value(unit: str, seconds: float, items: int | float | None) -> float:

@@ -26,7 +26,7 @@ COMMANDS = {
     'convert': 'extract a backbone, fold batch norm, rescale, import, export',
     'show': 'plot attention, filters, features, neighbours, confused rotations or predictions',
     'check': 'list the image files of a folder that are damaged or cannot be decoded',
-    'pack': 'pack a folder of photos in tar shards, for training on millions of photos',
+    'pack': 'pack a folder of photos into tar shards, for training on millions of photos',
     'proposals': 'compute selective search proposals for Fast R-CNN',
     'sbd': 'prepare the masks and lists of FCN-32s',
     'demo': 'pretrain a small network on digits and show what it learned',
