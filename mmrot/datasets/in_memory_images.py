@@ -141,8 +141,9 @@ def resize_crops(images: Tensor, crops: Tensor, size: int, flips: Tensor) -> Ten
     """Crop images, resize the crops and mirror some of them.
 
     Equals ``RandomResizedCrop`` of mmpretrain with ``interpolation='bicubic'`` and
-    ``backend='pillow'`` up to one level of 255 when crops are enlarged. If one side shrinks and
-    the other grows, some values differ by more.
+    ``backend='pillow'`` up to one level of 255. Pillow 13 and later resize crops along the
+    height first if it shrinks much more than the width; at sharp edges their values then differ
+    by up to about 20 levels (python-pillow/Pillow#9549).
 
     Args:
         images: (N, C, H, W) uint8.
