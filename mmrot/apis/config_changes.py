@@ -8,6 +8,7 @@ The command-line options are implemented by these functions; in Python, chain th
 
 import copy
 import math
+import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,7 @@ from mmpretrain.datasets.transforms import PackInputs, RandomCrop, RandomResized
 from mmpretrain.models import MultiLabelLinearClsHead
 
 from mmrot.datasets.image_folder import EXTENSIONS
+from mmrot.datasets.image_header import header_problem, jpeg_shape
 from mmrot.datasets.shards import is_pack
 from mmrot.datasets.transforms import LoadImage
 from mmrot.engine.bfloat16_optim_wrapper import has_bfloat16
@@ -95,9 +97,13 @@ def with_data_root(cfg: Config, root: str) -> Config:
 def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config:
     """Return a pretraining config that reads photos or shards of them, without labels.
 
+    Padded random crops of small JPEGs, of less than four times their size, become resized crops
+    of 40 to 100 % of the area: padded crops show a network how a JPEG was rotated, resized ones do
+    not (docs/shortcuts.md). The images of a pack count as small JPEGs.
+
     Args:
-        cfg: Pretraining config. Its pipelines are kept; those that read arrays get an
-            image-loading step first.
+        cfg: Pretraining config. The rest of its pipelines is kept; those that read arrays get
+            an image-loading step first.
         train: Folder of training photos, nested folders included, or of shards of ``mmrot
             pack``.
         val: Folder of validation and test photos, or of their shards. By default every 20th
@@ -125,7 +131,41 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
             split='all' if val is not None else 'train' if training else 'val',
             pipeline=dataset.pipeline,
         )
+    _resize_padded_crops(cfg, train)
     return cfg
+
+
+def _resize_padded_crops(cfg: Config, folder: str) -> None:
+    """Replace the padded random crops of small JPEGs, in place."""
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    for i, step in enumerate(pipeline):
+        if (
+            _class(cfg, TRANSFORMS, step) is RandomCrop
+            and step.get('padding')
+            and (is_pack(folder) or _has_small_jpegs(folder, step.crop_size))
+        ):
+            pipeline[i] = ConfigDict(
+                type='mmpretrain.RandomResizedCrop',
+                scale=step.crop_size,
+                crop_ratio_range=(0.4, 1.0),
+                interpolation='bicubic',
+                backend='pillow',
+            )
+
+
+def _has_small_jpegs(folder: str, size: int) -> bool:
+    """Check if the first JPEG is less than four times as large as the crops.
+
+    JPEG's blocks of 8×8 pixels are at most two pixels wide once larger ones are resized.
+    """
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            file = os.path.join(root, name)
+            if name.lower().endswith(('.jpg', '.jpeg')) and not header_problem(file):
+                shape = jpeg_shape(file)
+                return shape is not None and min(shape) < 4 * size
+    return False
 
 
 def with_image_size(cfg: Config, size: int) -> Config:

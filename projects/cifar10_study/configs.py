@@ -32,12 +32,15 @@ def pretraining_config(settings: Settings, data: StudyData, name: str, seed: int
     # every snapshot of figure 5a, and one every 5 epochs to resume from
     interval = math.gcd(5, *map(settings.epochs, SNAPSHOTS))
     checkpoint = dict(interval=interval, max_keep_ckpts=-1, save_best=None)
+    # padded crops would show how a JPEG was rotated, see docs/shortcuts.md
+    crops = dict(crop_ratio_range=(0.4, 1.0)) if data.from_folder else dict(padding=4)
+    loader = _loader('train', _images('train', settings, data), with_samples=False, **crops)
     cfg.merge_from_dict(
         dict(
             model=dict(angles=angles, backbone=dict(width=width), head=dict(in_channels=width)),
             default_hooks=dict(checkpoint=checkpoint),
             compile=torch.cuda.is_available() and _can_compile(),  # slower on a CPU
-            train_dataloader=_loader('train', _images('train', settings, data), False),
+            train_dataloader=loader,
         )
     )
     return cfg
@@ -69,7 +72,7 @@ def classifier_config(
     cfg.merge_from_dict(
         dict(
             train_cfg=dict(val_interval=epochs),  # the test images are used once
-            train_dataloader=_loader('train', dataset),
+            train_dataloader=_loader('train', dataset, padding=4),
             val_evaluator=dict(per_class=True),
             custom_hooks=[],
             default_hooks=dict(
@@ -135,9 +138,10 @@ def _images(split: str, settings: Settings, data: StudyData) -> dict[str, Any]:
     return dataset
 
 
-def _loader(split: str, dataset: dict[str, Any], with_samples: bool = True) -> dict[str, Any]:
+def _loader(
+    split: str, dataset: dict[str, Any], with_samples: bool = True, **crops: Any
+) -> dict[str, Any]:
     """Return a dataloader that keeps the images in memory and augments whole batches."""
-    augmentation = dict(padding=4, flip=True) if split == 'train' else {}
     return dict(
         num_workers=0,
         persistent_workers=False,
@@ -148,8 +152,9 @@ def _loader(split: str, dataset: dict[str, Any], with_samples: bool = True) -> d
             type='mmrot.InMemoryImages',
             dataset=dataset,
             crop_size=32,
+            flip=split == 'train',
             with_samples=with_samples,
-            **augmentation,
+            **crops,
         ),
     )
 

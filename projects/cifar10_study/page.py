@@ -27,9 +27,13 @@ _NOTES = """## Protocol
   trained for 100 epochs with the learning rate divided by 5 after 20, 40 and 45 (convolutional
   ones: after 35, 70 and 85); supervised networks trained for 200 epochs, divided after 60, 120 and
   160. Fine-tuning starts from the same learning rate.
+- RotNets are pretrained on images in folders with resized crops of 40 to 100 % of the area, which
+  [hide how JPEGs were rotated](shortcuts.md#the-remedy), and on CIFAR-10's own files with the
+  paper's padded crops. Classifiers use padded crops.
 - The reduced numbers above were measured on 22 November 2026, with earlier settings: 50 epochs for
-  non-linear classifiers and 100 for supervised networks (times 10 %), and weights drawn from
-  N(0, 2 / fan-out) instead of PyTorch's default in all backbones. They have to be measured again.
+  non-linear classifiers and 100 for supervised networks (times 10 %), weights drawn from
+  N(0, 2 / fan-out) instead of PyTorch's default in all backbones, and padded crops for
+  pretraining. They have to be measured again.
 
 ## Commands
 

@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from helpers import write_photo
 from mmengine.config import Config
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, TRANSFORMS
+from mmpretrain.datasets.transforms import RandomCrop, RandomResizedCrop
 
 import mmrot
 from mmrot.apis import (
@@ -98,6 +101,30 @@ def test_with_image_folder_keeps_the_size_of_every_config(name, photo_folder):
         assert dataset[0]['inputs'].shape == (3, size, size)
         assert dataset[0]['inputs'].dtype == torch.uint8
     assert cfg.data_preprocessor.to_rgb
+
+
+@pytest.mark.parametrize(
+    ('ending', 'side', 'kind'),
+    [
+        ('jpg', 32, RandomResizedCrop),
+        ('JPEG', 127, RandomResizedCrop),
+        ('jpg', 128, RandomCrop),
+        ('png', 32, RandomCrop),
+    ],
+)
+def test_with_image_folder_resizes_crops_of_small_jpegs(ending, side, kind, tmp_path):
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'a/0.jpg').write_bytes(b'damaged')
+    write_photo(tmp_path / f'a/1.{ending}', np.random.default_rng(0), (side, 200))
+    write_photo(tmp_path / 'b/0.jpg', np.random.default_rng(0), (300, 300))
+    cfg = with_image_folder(shipped('rotnet/nin4_cifar10.py'), str(tmp_path))
+    crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[2])
+    assert type(crop) is kind
+    if kind is RandomResizedCrop:
+        assert (crop.scale, crop.crop_ratio_range) == ((32, 32), (0.4, 1.0))
+    for field in ('val_dataloader', 'test_dataloader'):
+        assert cfg[field].dataset.pipeline[2].type.endswith('CenterCrop')
+    in_memory(cfg)
 
 
 @pytest.mark.parametrize('name', ['rotnet/photos.py', 'rotnet/resnet50_8xb16_steplr_70e_in1k.py'])
