@@ -14,6 +14,7 @@ from timing import Target, Variant, benchmark, in_new_process
 
 import mmrot
 from mmrot.engine.bfloat16_optim_wrapper import has_bfloat16
+from mmrot.engine.memory import keep_freed_memory
 
 VARIANTS = {
     'contiguous, float32': dict(channels_last=False),
@@ -52,6 +53,7 @@ def _step(model: Any, images: torch.Tensor, wrapper: Any) -> int:
 
 
 def _variants(cfg: Config, batch_size: int, size: int) -> Mapping[str, Variant]:
+    keep_freed_memory()  # as in training
     images = torch.randint(256, (batch_size, 3, size, size), dtype=torch.uint8)
     variants: dict[str, Variant] = {}
     for name, options in VARIANTS.items():
@@ -80,6 +82,34 @@ def precision_nin192(options: Any) -> Mapping[str, Variant]:
 @benchmark('Training, AlexNet, 16 images', unit='images/s', rounds=5, warmup=2)
 def precision_alexnet(options: Any) -> Mapping[str, Variant]:
     return _variants(Config.fromfile(mmrot.config_path('rotnet_alexnet_in1k.py')), 16, 224)
+
+
+@benchmark(
+    'Training, NIN of width 96, 32 images, channels-last, float32, by threads and oneDNN',
+    unit='images/s',
+    rounds=7,
+    warmup=2,
+)
+def cpu_settings(options: Any) -> Mapping[str, Variant]:
+    keep_freed_memory()  # as in training
+    images = torch.randint(256, (32, 3, 32, 32), dtype=torch.uint8)
+    model, wrapper = build(nin(96), channels_last=True)
+
+    def with_settings(threads: int, onednn: bool = True) -> int:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        with torch.backends.mkldnn.flags(enabled=onednn):
+            _step(model, images, wrapper)
+        torch.set_num_threads(before)
+        return len(images)
+
+    cores = torch.get_num_threads()
+    return {
+        f'{cores} threads, one on each core': partial(with_settings, cores),
+        '1 thread': partial(with_settings, 1),
+        f'{2 * cores} threads': partial(with_settings, 2 * cores),
+        f'{cores} threads, without oneDNN': partial(with_settings, cores, onednn=False),
+    }
 
 
 _WITH_FREED_MEMORY = """
