@@ -42,6 +42,11 @@ def skip_without_host(config: str) -> None:
     pytest.importorskip(hosts.get(Path(config).parent.name, 'mmpretrain'))
 
 
+def shipped(name: str) -> Config:
+    """Read one of mmrot's configs."""
+    return Config.fromfile(config_path(name))
+
+
 def free_port() -> int:
     """Ask the system for a free port."""
     with socket.socket() as server:

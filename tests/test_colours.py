@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import skip_without_host
+from helpers import shipped, skip_without_host
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import MODELS, DefaultScope
@@ -120,7 +120,7 @@ def received(cfg: Config, split: str, rgb: np.ndarray, folder: Path) -> Tensor:
 @pytest.mark.parametrize('name', mmrot.list_configs())
 def test_backbone_receives_normalised_rgb(name, split, tmp_path):
     skip_without_host(name)
-    cfg = Config.fromfile(mmrot.config_path(name))
+    cfg = shipped(name)
     mean, std = next((v for k, v in STATISTICS.items() if k in name), IMAGENET)
     mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))
     side = 16 if 'digits' in name else 32 if 'cifar10' in name else 256

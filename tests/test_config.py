@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, inheriting, skip_without_host
+from helpers import ROOT, inheriting, shipped, skip_without_host
 from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
@@ -43,7 +43,7 @@ def without_scopes(value):
 @pytest.mark.parametrize('name', [name for name in mmrot.list_configs() if '/' in name])
 def test_inherited_config_differs_only_in_scope(name):
     skip_without_host(name)
-    theirs, ours = Config.fromfile(inheriting(name)), Config.fromfile(mmrot.config_path(name))
+    theirs, ours = Config.fromfile(inheriting(name)), shipped(name)
     assert without_scopes(theirs.to_dict()) == without_scopes(ours.to_dict())
 
 
@@ -59,7 +59,7 @@ def test_fragment_has_no_base_and_no_import(path):
 def test_config_path_finds_experiments_and_fragments():
     path = mmrot.config_path('rotnet/alexnet_in1k.py')
     assert Config.fromfile(path).model.backbone.type == 'mmrot.AlexNet'
-    assert Config.fromfile(mmrot.config_path('_base_/models/rotnet_nin.py')).model.head
+    assert shipped('_base_/models/rotnet_nin.py').model.head
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, inheriting
+from helpers import ROOT, inheriting, shipped
 from mmengine.config import Config
 from mmengine.registry import MODELS, TRANSFORMS
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -71,7 +71,7 @@ EVERY_CONFIG = sorted(path.relative_to(ROOT) for path in (ROOT / 'configs').rglo
 
 
 def load(name: str) -> Config:
-    return Config.fromfile(mmrot.config_path(f'{name}.py'))
+    return shipped(f'{name}.py')
 
 
 def test_every_config_has_a_recipe():
@@ -210,7 +210,7 @@ def test_docstring_has_a_command_that_names_existing_files(name):
 
 def test_photo_probes_start_near_the_loss_of_chance():
     """Also with few classes, for which the default weights would be large."""
-    cfg = Config.fromfile(mmrot.config_path(f'{PROBE_FOLDER}/resnet18_linear_photos.py'))
+    cfg = shipped(f'{PROBE_FOLDER}/resnet18_linear_photos.py')
     torch.manual_seed(0)
     for probe in cfg.model.head.probes.values():
         probe = MODELS.build({**probe, 'num_classes': 20})

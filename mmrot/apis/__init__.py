@@ -3,21 +3,23 @@
 from mmrot.config import config_path, list_configs
 
 from .config_changes import (
-    cached_images,
-    in_memory,
     with_amp,
     with_backbone,
-    with_data_root,
     with_drawing,
-    with_image_folder,
-    with_image_size,
-    with_labelled_folder,
     with_loader_defaults,
     with_monitors,
     with_options,
     with_result_table,
     with_tta,
     with_vis_backends,
+)
+from .data_changes import (
+    cached_images,
+    in_memory,
+    with_data_root,
+    with_image_folder,
+    with_image_size,
+    with_labelled_folder,
 )
 from .feature_evaluation import evaluate_features
 from .features import extract_features

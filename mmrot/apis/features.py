@@ -19,7 +19,7 @@ from mmrot.evaluation.features import Features, Pool, extract_dataset
 from mmrot.weights.checkpoint import load_checkpoint, sha256
 from mmrot.weights.state_dict import load_backbone, split_backbone, state_dict_of
 
-from .config_changes import with_image_folder
+from .data_changes import with_image_folder
 
 RANDOM = 'random'
 

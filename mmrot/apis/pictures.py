@@ -35,7 +35,8 @@ from mmrot.visualization import (
     spaced_points,
 )
 
-from .config_changes import is_a, with_image_folder
+from .config_parts import is_a
+from .data_changes import with_image_folder
 from .features import build_backbone, extract_features, open_config
 from .models import get_model
 

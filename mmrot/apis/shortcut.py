@@ -25,7 +25,7 @@ from mmrot.evaluation.shortcut import (
 from mmrot.models import RotationPred
 from mmrot.rotation import QUARTER_TURNS, quarter_turn, rotation_labels
 
-from .config_changes import with_image_folder
+from .data_changes import with_image_folder
 from .features import build_split
 from .models import get_model
 

@@ -3,12 +3,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from helpers import write_photo
-from mmengine.config import Config
+from helpers import shipped, write_photo
 
 import mmrot
 from mmrot.apis import feature_evaluation
-from mmrot.apis.config_changes import with_image_folder
+from mmrot.apis.data_changes import with_image_folder
 from mmrot.apis.feature_evaluation import evaluate_features
 from mmrot.errors import UserError
 from mmrot.evaluation.knn import knn_accuracy
@@ -18,7 +17,7 @@ from mmrot.results import read_records
 
 @pytest.fixture
 def digits():
-    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg = shipped('rotnet/nin4_digits.py')
     cfg.train_dataloader.dataset.indices = 300
     cfg.test_dataloader.dataset.indices = 60
     return cfg

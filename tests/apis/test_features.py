@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from helpers import write_photo
+from helpers import shipped, write_photo
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
@@ -14,7 +14,7 @@ from mmrot.models import NIN
 
 @pytest.fixture
 def digits():
-    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg = shipped('rotnet/nin4_digits.py')
     cfg.train_dataloader.dataset.indices = 300
     cfg.test_dataloader.dataset.indices = 60
     return cfg
@@ -90,7 +90,7 @@ def test_stages_of_a_probe_have_the_names_of_its_probes(digits):
 )
 def test_configs_of_the_resnet50_page_have_its_feature_sizes(tmp_path, name, sizes):
     write_photo(tmp_path / '1.jpg', np.random.default_rng(0))
-    cfg = Config.fromfile(mmrot.config_path(f'benchmarks/classification/{name}.py'))
+    cfg = shipped(f'benchmarks/classification/{name}.py')
     cfg.test_dataloader.num_workers = 0
     features = mmrot.extract_features(cfg, 'random', image_folder=str(tmp_path))
     assert {stage: array.shape[1] for stage, array in features.stages.items()} == sizes

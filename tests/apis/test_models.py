@@ -1,6 +1,6 @@
 import pytest
 import torch
-from mmengine.config import Config
+from helpers import shipped
 
 import mmrot
 from mmrot.errors import UserError
@@ -18,7 +18,7 @@ def save(model: torch.nn.Module, path) -> str:
         'rotnet_nin4_digits',
         'rotnet/nin4_digits.py',
         mmrot.config_path('rotnet/nin4_digits.py'),
-        Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py')),
+        shipped('rotnet/nin4_digits.py'),
     ],
     ids=['model', 'config', 'path', 'Config'],
 )

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import write_photo
+from helpers import shipped, write_photo
 from matplotlib.colors import to_rgb
 from mmengine.config import Config
 from torch import nn
@@ -48,7 +48,7 @@ def _colours():
 
 @pytest.fixture
 def digits():
-    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg = shipped('rotnet/nin4_digits.py')
     cfg.train_dataloader.dataset.indices = 40
     cfg.test_dataloader.dataset.indices = 20
     return cfg
@@ -106,7 +106,7 @@ def test_photos_are_drawn_in_rgb(tmp_path):
     image = np.zeros((40, 40, 3), np.uint8)
     image[..., 2] = 200  # red in OpenCV's order
     assert cv2.imwrite(str(tmp_path / 'red.png'), image)
-    cfg = with_colours(Config.fromfile(mmrot.config_path('rotnet/photos.py')))
+    cfg = with_colours(shipped('rotnet/photos.py'))
     cfg.test_dataloader.num_workers = 0
     figure = plot_attention(cfg, 'random', [0], [1], image_folder=str(tmp_path))
     assert figure.axes[0].images[0].get_array()[20, 20].tolist() == [200, 0, 0]
@@ -144,7 +144,7 @@ def test_features_without_labels_need_thumbnails(tmp_path, digits):
 @pytest.fixture
 def shades(labelled_folder):
     """Photos of three classes, told apart by their brightness, and the average colour."""
-    cfg = with_colours(Config.fromfile(mmrot.config_path(PHOTOS)))
+    cfg = with_colours(shipped(PHOTOS))
     for name in ('train_dataloader', 'test_dataloader'):
         cfg[name].update(num_workers=0, persistent_workers=False)
     # all colours are grey: without a constant, they would have one direction

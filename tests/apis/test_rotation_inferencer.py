@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import write_photo
-from mmengine.config import Config
+from helpers import shipped, write_photo
 from mmengine.dataset import Compose, default_collate
 from mmengine.registry import MODELS, TRANSFORMS
 from mmpretrain import FeatureExtractor, inference_model
@@ -38,7 +37,7 @@ class Sides(nn.Module):
 @pytest.fixture(scope='module')
 def sides() -> mmrot.RotationInferencer:
     MODELS.register_module('RotationSides', module=Sides, force=True)
-    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg = shipped('rotnet/nin4_digits.py')
     cfg.model.backbone = dict(type='RotationSides')
     cfg.model.head.in_channels = 4
     model = mmrot.get_model(cfg)
@@ -59,7 +58,7 @@ def sensitive(network: nn.Module) -> nn.Module:
 
 
 def random_inferencer(folder: Path | None = None, **model) -> mmrot.RotationInferencer:
-    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_cifar10.py'))
+    cfg = shipped('rotnet/nin4_cifar10.py')
     cfg.model.update(model)
     cfg.merge_from_dict(dict(model=dict(backbone=dict(width=12), head=dict(in_channels=12))))
     if folder is not None:

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import shipped
 from mmengine.config import Config
 from torch import nn
 
@@ -58,7 +59,7 @@ class BrightTop(nn.Module):
 
 
 def network(backbone):
-    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg = shipped('rotnet/nin4_digits.py')
     cfg.data_preprocessor = dict(mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True)
     model = mmrot.get_model(cfg)
     model.backbone, model.head = backbone, Answer()
@@ -119,7 +120,7 @@ def test_command_writes_results(tmp_path, capsys):
 
 
 def test_check_shortcuts_refuses_other_angles(tmp_path):
-    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_digits.py'))
+    cfg = shipped('rotnet/nin4_digits.py')
     cfg.model.angles = (0, 180)
     checkpoint = tmp_path / 'model.pth'
     torch.save(dict(state_dict=mmrot.get_model(cfg).state_dict()), checkpoint)

@@ -2,9 +2,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import logged, losses
+from helpers import logged, losses, shipped
 from mmcv.transforms import RandomFlip
-from mmengine.config import Config
 from mmengine.runner import set_random_seed
 from mmpretrain.datasets.transforms import RandomCrop, RandomResizedCrop
 from PIL import Image, ImageOps
@@ -333,7 +332,7 @@ def test_in_memory_images_reject_workers(tmp_path):
     ],
 )
 def test_in_memory_rejects_other_random_steps(step):
-    cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_cifar10.py'))
+    cfg = shipped('rotnet/nin4_cifar10.py')
     in_memory(cfg)
     cfg.train_dataloader.dataset.pipeline.insert(0, step)
     with pytest.raises(ValueError, match=f'--in-memory does not support {step["type"]} in'):

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config, ConfigDict
+from helpers import shipped
+from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, TASK_UTILS, DefaultScope
 from mmengine.structures import InstanceData
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmcv._ext')
-import mmrot
 from mmrot.detection import BoxStatisticsHook, FastRCNNBBoxHead
 
 CONFIGS = [
@@ -108,13 +108,13 @@ def test_hook_sets_the_statistics_only_at_the_start(head):
 @torch.no_grad()
 def test_object_is_at_the_same_place_in_image_map_anchors_and_regions(name, centre):
     """Within half a cell: with AlexNet's own padding, cell i would be centred on 16·i + 15."""
-    cfg = Config.fromfile(mmrot.config_path(name))
+    cfg = shipped(name)
     if 'fast_rcnn' in name:  # RoI pooling needs a GPU; this is the option for a CPU
         cfg.model.roi_head.bbox_roi_extractor.roi_layer.update(type='RoIAlign', aligned=False)
     with DefaultScope.overwrite_default_scope('mmdet'):
         backbone = MODELS.build(cfg.model.backbone).eval()
         extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)
-        rpn = Config.fromfile(mmrot.config_path(CONFIGS[0])).model.rpn_head
+        rpn = shipped(CONFIGS[0]).model.rpn_head
         anchors = TASK_UTILS.build(rpn.anchor_generator)
     for key, parameter in backbone.named_parameters():
         parameter.fill_(0 if key.endswith('bias') else 1 / parameter[0].numel())
@@ -145,7 +145,7 @@ def test_object_is_at_the_same_place_in_image_map_anchors_and_regions(name, cent
 
 
 def test_fast_rcnn_config_has_the_details_of_girshicks_code():
-    cfg = Config.fromfile(mmrot.config_path(CONFIGS[1]))
+    cfg = shipped(CONFIGS[1])
     assert cfg.train_dataloader.dataset.train_on_difficult
     assert 'train_on_difficult' not in cfg.val_dataloader.dataset
     test = cfg.model.test_cfg.rcnn

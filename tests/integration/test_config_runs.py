@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, logged, losses, write_photo
-from mmengine.config import Config
+from helpers import ROOT, logged, losses, shipped, write_photo
 
 import mmrot
 from mmrot.results import read_records
@@ -124,7 +123,7 @@ def test_pretraining_on_imagenet_needs_no_labels(layout, tmp_path, run_tool):
     'name', mark_slow(PROBES, 'benchmarks/classification/nin4_nonlinear_cifar10.py')
 )
 def test_probe_config_trains_and_reports_its_table(name, data_root, tmp_path, run_tool):
-    head = Config.fromfile(mmrot.config_path(name)).model.head
+    head = shipped(name).model.head
     num_classes = min(head.num_classes, 20)
     train(
         *(run_tool, mmrot.config_path(name), tmp_path, *tiny(data_root, name), *NO_CHECKPOINT),

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from helpers import inheriting, logged
+from helpers import inheriting, logged, shipped
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
-import mmrot
 from mmrot.results import read_records
 from mmrot.weights import absorb_bn, fold_std
 from mmrot.weights.state_dict import split_backbone
@@ -74,7 +73,7 @@ def test_voc07_classification_trains_on_a_labelled_folder(labelled_folder, tmp_p
 
 
 def test_voc07_classification_config_has_published_settings():
-    cfg = Config.fromfile(mmrot.config_path('benchmarks/classification/alexnet_all_voc07.py'))
+    cfg = shipped('benchmarks/classification/alexnet_all_voc07.py')
     assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 16
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.001, 0.9, 1e-6)
@@ -84,7 +83,7 @@ def test_voc07_classification_config_has_published_settings():
 
 
 def test_voc07_classification_crops_at_random_scales(voc):
-    cfg = Config.fromfile(mmrot.config_path('benchmarks/classification/alexnet_fc6_8_voc07.py'))
+    cfg = shipped('benchmarks/classification/alexnet_fc6_8_voc07.py')
     sizes = []
     image = np.full((375, 500, 3), 255, np.uint8)
     steps = cfg.test_dataloader.dataset.pipeline[1]

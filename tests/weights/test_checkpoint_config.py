@@ -1,5 +1,6 @@
 import pytest
 import torch
+from helpers import shipped
 from mmengine.config import Config
 
 import mmrot
@@ -19,7 +20,7 @@ def read(text: object) -> Config:
 
 @pytest.mark.parametrize('name', [n for n in mmrot.list_configs() if n.startswith('rotnet')])
 def test_config_is_read_as_mmengine_writes_it(name):
-    cfg = Config.fromfile(mmrot.config_path(name))
+    cfg = shipped(name)
     read_again = read(cfg.pretty_text)
     assert read_again.model == cfg.model
     assert read_again.test_dataloader == cfg.test_dataloader
