@@ -10,6 +10,7 @@ Python, chain them::
 import copy
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +137,12 @@ def _resize_padded_crops(cfg: Config, folder: str) -> None:
             )
 
 
-def _has_small_jpegs(folder: str, size: int) -> bool:
+def _has_small_jpegs(folder: str, crop_size: int | Sequence[int]) -> bool:
     """Check if the first JPEG is less than four times as large as the crops.
 
     JPEG's blocks of 8×8 pixels are at most two pixels wide once larger ones are resized.
     """
+    size = crop_size if isinstance(crop_size, int) else min(crop_size)
     for root, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
         for name in sorted(names):
