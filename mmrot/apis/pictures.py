@@ -80,8 +80,14 @@ def plot_attention(
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         dataset = build_split(cfg, split)
         angles = cfg.model.get('angles') or QUARTER_TURNS
+        crop_upright = cfg.model.get('crop_upright', True)
         preprocessor = MODELS.build(
-            dict(type='mmrot.RotationDataPreprocessor', angles=angles, **normalisation(cfg))
+            dict(
+                type='mmrot.RotationDataPreprocessor',
+                angles=angles,
+                crop_upright=crop_upright,
+                **normalisation(cfg),
+            )
         ).to(get_device())
         backbone, names, _ = build_backbone(cfg, str(checkpoint), stages, probes, trust)
     pixels = _inputs(dataset, _select(dataset, images, count))  # (N, C, H, W)
@@ -89,7 +95,8 @@ def plot_attention(
     attention = attention_maps(
         backbone.to(get_device()), preprocessor(dict(inputs=pixels))['inputs'], by_stage
     )
-    copies = rotated_copies(pixels, angles).unflatten(0, (len(pixels), -1))  # (N, K, C, H, W)
+    copies = rotated_copies(pixels, angles, crop_upright)  # (N*K, C, H, W)
+    copies = copies.unflatten(0, (len(pixels), -1))  # (N, K, C, H, W)
     return draw_attention(
         _pictures(copies, cfg, split),
         {f'{name}, p = {by_stage[name]:g}': maps for name, maps in attention.items()},

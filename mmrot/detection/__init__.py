@@ -7,6 +7,7 @@ from .box_statistics_hook import BoxStatisticsHook
 from .dropout_bbox_head import DropoutBBoxHead
 from .fast_rcnn_bbox_head import FastRCNNBBoxHead
 from .res_layer_extra_norm import ResLayerExtraNorm
+from .roi_pool_extractor import RoIPoolExtractor
 from .voc_dataset import VOCDataset
 from .voc_metric import VOCMetric
 
@@ -15,6 +16,7 @@ __all__ = [
     'DropoutBBoxHead',
     'FastRCNNBBoxHead',
     'ResLayerExtraNorm',
+    'RoIPoolExtractor',
     'VOCDataset',
     'VOCMetric',
 ]

@@ -113,7 +113,8 @@ class RotationDataPreprocessor(SelfSupDataPreprocessor):
         if needs_warp(self.angles):
             if images.shape[-2] != images.shape[-1]:
                 raise UserError(f'images of shape {tuple(images.shape)} are not square.')
-            images = central_square(images, 0)
+            if self.crop_upright:
+                images = central_square(images, 0)
         images = self.cast_data(images)
         if self._channel_conversion:
             images = images[:, [2, 1, 0]]

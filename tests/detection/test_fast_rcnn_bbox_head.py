@@ -109,8 +109,6 @@ def test_hook_sets_the_statistics_only_at_the_start(head):
 def test_object_is_at_the_same_place_in_image_map_anchors_and_regions(name, centre):
     """Within half a cell: with AlexNet's own padding, cell i would be centred on 16·i + 15."""
     cfg = shipped(name)
-    if 'fast_rcnn' in name:  # RoI pooling needs a GPU; this is the option for a CPU
-        cfg.model.roi_head.bbox_roi_extractor.roi_layer.update(type='RoIAlign', aligned=False)
     with DefaultScope.overwrite_default_scope('mmdet'):
         backbone = MODELS.build(cfg.model.backbone).eval()
         extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)

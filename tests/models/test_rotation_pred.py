@@ -113,9 +113,10 @@ def test_rotation_pred_rejects_repeated_angles():
         build(angles=(45, 45))
 
 
+@pytest.mark.parametrize('crop_upright', [True, False])
 @pytest.mark.parametrize('angles', [(0, 90, 180, 270), (0, 180), (90, 270), EIGHTH_TURNS])
-def test_predict_rotation_agrees_with_the_predictions_for_copies(angles):
-    model = build(angles=angles).eval()
+def test_predict_rotation_agrees_with_the_predictions_for_copies(angles, crop_upright):
+    model = build(angles=angles, crop_upright=crop_upright).eval()
     images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
     with torch.no_grad():
         samples = model(**model.data_preprocessor(dict(inputs=images)), mode='predict')

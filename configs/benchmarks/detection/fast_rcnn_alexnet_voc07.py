@@ -10,10 +10,8 @@ r"""Fast R-CNN with AlexNet, VOC 2007, the paper's detector (Tables 7 and 8).
 1 GPU × 2 images with 64 regions each, 40,000 iterations of Girshick's (2015) recipe and
 code: difficult objects train, box targets are normalised per class, and every class keeps
 100 detections of an image, whatever their scores. RoI pooling to 6×6 on conv5, then fc6 and
-fc7 of the pretrained network. Otherwise as faster_rcnn_alexnet_voc07.py. RoI pooling needs a
-GPU; on a CPU set ``model.roi_head.bbox_roi_extractor.roi_layer.type=RoIAlign`` and
-``model.roi_head.bbox_roi_extractor.roi_layer.aligned=False``. conv1 is frozen as in
-Girshick's CaffeNet; Table 7's column says "all", for which set
+fc7 of the pretrained network. Otherwise as faster_rcnn_alexnet_voc07.py. conv1 is frozen as
+in Girshick's CaffeNet; Table 7's column says "all", for which set
 ``model.backbone.frozen_stages=-1``.
 
 Published (Table 7): RotNet 54.4, random 43.4, random rescaled 45.6 % mAP. Not run.
@@ -26,7 +24,9 @@ model = dict(
     type='TwoStageDetector',
     rpn_head=None,
     roi_head=dict(
-        bbox_roi_extractor=dict(roi_layer=dict(_delete_=True, type='RoIPool', output_size=6)),
+        bbox_roi_extractor=dict(
+            type='mmrot.RoIPoolExtractor', roi_layer=dict(_delete_=True, output_size=(6, 6))
+        ),
         bbox_head=dict(
             type='mmrot.FastRCNNBBoxHead',
             # normalised per class instead

@@ -37,6 +37,7 @@ model = dict(
         ),
         bbox_head=dict(num_classes=20),
     ),
+    train_cfg=dict(rpn=dict(allowed_border=0)),  # anchors that cross the border do not train
 )
 custom_imports = dict(imports=['mmrot.detection'], allow_failed_imports=False)
 train_pipeline = [
