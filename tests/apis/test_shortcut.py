@@ -3,12 +3,14 @@ import numpy as np
 import pytest
 import torch
 from helpers import shipped
+from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from torch import nn
 
 import mmrot
 from mmrot.apis import check_shortcuts
-from mmrot.apis.shortcut import judge, rotation_accuracies
+from mmrot.apis.shortcut import _resized_noise, judge, rotation_accuracies
 from mmrot.cli import main
 from mmrot.evaluation.shortcut import luminance_table, noise_images, recompress
 
@@ -97,16 +99,53 @@ def test_judge_applies_both_limits():
 
     assert not judge(rows(27.0, 53.0))['shortcut']
     assert judge(rows(27.1, 53.0))['shortcut']
+    assert not judge(rows(25.0, 47.0))['shortcut']
+    assert judge(rows(25.0, 46.9))['shortcut']
     caught = judge(rows(25.0, 66.7))
     assert caught['shortcut']
     assert '66.7 % axis on pink noise, quality 75' in caught['verdict']
+
+
+def test_resized_noise_is_compressed_before_the_pipeline():
+    cfg = shipped('rotnet/photos.py')
+    steps = cfg.test_dataloader.dataset.pipeline
+    load, resize, pack = steps[0], {**steps[1], 'scale': 24}, steps[-1]
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        as_it_is, resized = Compose([load, pack]), Compose([load, resize, pack])
+    found = dict(_resized_noise(as_it_is, True, 2, 48))
+    assert len(found) == 6
+    noise = np.concatenate([noise_images('pink', 1, 48, seed) for seed in range(2)])
+    assert np.array_equal(found['pink noise, quality 90, resized'], recompress(noise, 90))
+    for images in dict(_resized_noise(resized, True, 2, 48)).values():
+        assert images.shape == (2, 24, 24, 3)
+
+
+def test_photos_reach_a_network_for_arrays_in_rgb(tmp_path, monkeypatch):
+    red = np.zeros((32, 32, 3), np.uint8)
+    red[..., 2] = 200  # in OpenCV's order
+    cv2.imwrite(str(tmp_path / 'red.png'), red)
+    cfg = shipped('rotnet/nin4_cifar10.py')
+    cfg.model.backbone.width = cfg.model.head.in_channels = 6
+    torch.save(dict(state_dict=mmrot.get_model(cfg).state_dict()), tmp_path / 'model.pth')
+    seen = []
+
+    def record(model, images, bgr, *_):
+        inputs = torch.from_numpy(images if bgr else images[..., ::-1].copy()).permute(0, 3, 1, 2)
+        seen.append(model.data_preprocessor(dict(inputs=inputs))['inputs'])
+        return 25.0, 50.0
+
+    monkeypatch.setattr('mmrot.apis.shortcut.rotation_accuracies', record)
+    check_shortcuts(cfg, str(tmp_path / 'model.pth'), str(tmp_path), num_images=1)
+    mean, std = (torch.tensor(cfg.data_preprocessor[key]) for key in ('mean', 'std'))
+    expected = (torch.tensor([200.0, 0.0, 0.0]) - mean) / std
+    torch.testing.assert_close(seen[0][0, :, 5, 5], expected)
 
 
 def test_command_writes_results(tmp_path, capsys):
     name = 'rotnet/nin4_digits.py'
     rng = np.random.default_rng(0)
     for index in range(3):
-        image = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        image = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
         cv2.imwrite(str(tmp_path / f'{index}.jpg'), image)
     checkpoint = str(tmp_path / 'model.pth')
     torch.save(dict(state_dict=mmrot.get_model(mmrot.config_path(name)).state_dict()), checkpoint)
@@ -114,7 +153,8 @@ def test_command_writes_results(tmp_path, capsys):
     main(['shortcut', name, checkpoint, *options])
     assert 'JPEG compression' in capsys.readouterr().out
     found = Config.fromfile(f'{checkpoint}.shortcut.json')
-    assert len(found.rows) == 25
+    assert len(found.rows) == 25 + 6
+    assert 'white noise, quality 95, resized' in [row.images for row in found.rows]
     assert found.rows[0].images == 'photos'
     assert {row['count'] for row in found.rows} == {2}
 
