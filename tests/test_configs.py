@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, inheriting, shipped
+from helpers import ROOT, inheriting, shipped, skip_without_host
 from mmengine.config import Config
 from mmengine.registry import MODELS, TRANSFORMS
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -165,18 +165,69 @@ def test_resnet50_pretraining_has_the_details_of_its_source():
     assert backbone.layer1[0].norm3.weight.tolist() == [1.0] * 256  # not zero
 
 
-@pytest.mark.parametrize('data', ['in1k', 'places205', 'inat18'])
-def test_photos_are_resized_with_antialiasing(data):
+OF_PHOTOS = [
+    name
+    for name in mmrot.list_configs()
+    if re.search('in1k|places205|inat18|photos|svm_voc07|low_shot_voc07', name)
+]
+
+
+@pytest.mark.parametrize('name', OF_PHOTOS)
+def test_photos_are_resized_with_antialiasing(name):
     """A fine checkerboard becomes grey; without antialiasing it would stay coarse."""
-    (name,) = (n for n in PROBES if n.startswith(f'{PROBE_FOLDER}/resnet50_lin') and data in n)
     board = np.kron(np.indices((512, 512)).sum(0) % 2, np.ones((2, 2))) * 255  # (1024, 1024)
     board = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
-    cfg = load(name)
-    for loader in (cfg.train_dataloader, cfg.test_dataloader):
-        steps = [s for s in loader.dataset.pipeline if 'Resize' in s.type]
-        (step,) = (TRANSFORMS.build(step) for step in steps)
-        out = step(dict(img=board, img_shape=board.shape[:2]))['img']
+    cfg = shipped(f'{name}')
+    steps = [
+        step
+        for field in ('train_dataloader', 'test_dataloader')
+        if cfg.get(field)
+        for step in cfg[field].dataset.pipeline
+        if 'Resize' in step.type
+    ]
+    assert steps
+    for step in steps:
+        if 'RandomResizedCrop' in step.type:
+            step = {**step, 'crop_ratio_range': (1.0, 1.0)}  # the whole image
+        out = TRANSFORMS.build(step)(dict(img=board, img_shape=board.shape[:2]))['img']
         assert out[8:-8, 8:-8].std() < 40  # 128 in the original
+
+
+def test_probes_of_resnet50_on_places205_have_the_crops_of_their_source():
+    pipeline = load(f'{PROBE_FOLDER}/resnet50_linear_8xb32_steplr_28e_places205')
+    steps = pipeline.train_dataloader.dataset.pipeline[1:4]
+    kinds = [
+        (step.type.rpartition('.')[2], step.get('scale'), step.get('crop_size')) for step in steps
+    ]
+    assert kinds == [
+        ('ResizeEdge', 256, None),
+        ('CenterCrop', None, 256),
+        ('RandomCrop', None, 224),
+    ]
+
+
+@pytest.mark.parametrize('name', ['rotnet/alexnet_places205', 'rotnet/alexnet_50e_places205'])
+def test_alexnet_is_pretrained_on_resized_crops_of_places205(name):
+    steps = load(name).train_dataloader.dataset.pipeline
+    assert [step.type.rpartition('.')[2] for step in steps[1:3]] == [
+        'RandomResizedCrop',
+        'RandomFlip',
+    ]
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'benchmarks/classification/alexnet_fc6_8_voc07.py',
+        'benchmarks/classification/alexnet_all_voc07.py',
+        'benchmarks/detection/faster_rcnn_alexnet_voc07.py',
+        'benchmarks/detection/fast_rcnn_alexnet_voc07.py',
+        'benchmarks/segmentation/fcn32s_alexnet_voc12.py',
+    ],
+)
+def test_experiments_of_table_7_rescale_on_80_images(name):
+    skip_without_host(name)
+    assert shipped(name).default_hooks.load_backbone.rescale == 80
 
 
 @pytest.mark.parametrize('name', PROBES)

@@ -279,6 +279,13 @@ def test_detection_rejects_inconsistent_classes(options, message, voc, tmp_path,
     assert not list(tmp_path.rglob('*.pth'))
 
 
+def test_resnet50_detectors_have_the_details_of_their_source():
+    mask, c4 = Config.fromfile(MASK), Config.fromfile(C4)
+    assert (mask.param_scheduler[0].begin, mask.param_scheduler[0].end) == (0, 1000)
+    assert c4.param_scheduler[0].end == 100
+    assert c4.model.train_cfg.rpn.allowed_border == 0
+
+
 def test_fast_rcnn_uses_roi_pooling():
     cfg = Config.fromfile(FAST)
     with DefaultScope.overwrite_default_scope('mmdet'):

@@ -88,6 +88,11 @@ def test_images_are_normalised_as_in_pretraining(tmp_path):
         images.mean((0, 2, 3)), torch.tensor([1.0, 0.0, 0.0]), atol=0.02, rtol=0
     )
     assert read_images(paths, 'mmrot.AlexNet').shape == (1, 3, 224, 224)
+    ramp = np.arange(600, dtype=np.float32)[None, :, None] / 600 * 255
+    cv2.imwrite(str(tmp_path / 'b.png'), np.broadcast_to(ramp, (300, 600, 3)).astype(np.uint8))
+    crops = [read_images([str(tmp_path / 'b.png')], 'mmrot.AlexNet', seed=s) for s in (0, 0, 1)]
+    assert torch.equal(crops[0], crops[1])
+    assert not torch.equal(crops[0], crops[2])
     with pytest.raises(ValueError, match=r'mmpretrain\.ResNet: expected one of mmrot\.AlexNet'):
         read_images(paths, 'mmpretrain.ResNet')
 
