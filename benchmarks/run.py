@@ -30,6 +30,7 @@ from report import PAGE, read_results, render
 from timing import REGISTRY, Benchmark, describe_machine, measure
 
 from mmrot.cli.errors import report_errors
+from mmrot.cli.parser import positive
 from mmrot.errors import UserError
 from mmrot.files import write_atomically
 
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument('--list', action='store_true', help='list the benchmarks')
     parser.add_argument('--photos', metavar='DIR', help='photos of about 500×375 pixels')
     parser.add_argument('--small-photos', metavar='DIR', help='photos of 32×32 pixels')
-    parser.add_argument('--rounds', type=int, help='timed runs of each variant')
+    parser.add_argument('--rounds', type=positive, help='timed runs of each variant')
     parser.add_argument('--report', action='store_true', help='only rebuild docs/performance.md')
     args = parser.parse_args()
     with report_errors():
@@ -61,18 +62,21 @@ def run(args: argparse.Namespace) -> None:
     """Run benchmarks and store their results."""
     if unknown := set(args.names) - REGISTRY.keys():
         raise UserError(f'unknown benchmark {min(unknown)!r}. See --list.')
+    names = []
+    for name in args.names or REGISTRY:
+        if not (missing := _missing(REGISTRY[name], args)):
+            names.append(name)
+        elif args.names:
+            raise UserError(f'{name} needs {missing}.')
+        else:
+            print(f'{name}: skipped, needs {missing}')
     machine = describe_machine()
     file = RESULTS / f'{_slug(machine)}.json'
     results = json.loads(file.read_text()) if file.exists() else dict(benchmarks={})
-    results['machine'] = machine
-    for name in args.names or REGISTRY:
-        bench = REGISTRY[name]
-        if missing := _missing(bench, args):
-            if args.names:
-                raise UserError(f'{name} needs {missing}.')
-            print(f'{name}: skipped, needs {missing}')
-            continue
-        result = measure(bench, args)
+    if results.setdefault('machine', machine) != machine:
+        raise UserError(f'{file} has results of other versions or settings. Move it away.')
+    for name in names:
+        result = measure(REGISTRY[name], args)
         results['benchmarks'][name] = asdict(result)
         write_atomically(file, json.dumps(results, indent=1, ensure_ascii=False) + '\n')
         for target in result.targets:

@@ -42,7 +42,7 @@ def write_atomically(path: str | Path, text: str) -> None:
 
     Args:
         path: The file; an existing one is replaced.
-        text: Its new content.
+        text: Its new content. File names in other encodings are written as the system has them.
     """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding='utf-8')
+        temporary.write_text(text, encoding='utf-8', errors='surrogateescape')

@@ -198,7 +198,8 @@ def _check_square(images: Tensor, angles: Sequence[int]) -> None:
 def _opencv_applies(images: Tensor) -> bool:
     """Return whether OpenCV supports these images and is faster despite one call per image."""
     return (
-        images.device.type == 'cpu'
+        not torch.jit.is_tracing()
+        and images.device.type == 'cpu'
         and images.dtype in (torch.uint8, torch.float32)
         and 1 < images.shape[1] <= 4
         and len(images) > 0
@@ -273,11 +274,17 @@ def normalised_copies(
         UserError: If the images are not square and the set has an angle other than 0 and 180.
     """
     last = memory_format == torch.channels_last and images.dtype == torch.uint8
-    if last and images.ndim == 4 and _opencv_applies(images):
+    if (
+        last
+        and images.ndim == 4
+        and _opencv_applies(images)
+        and mean.numel() in (1, images.shape[1])
+    ):
         _check_square(images, angles)
         n, channels, *size = images.shape
         values = torch.arange(256.0)[:, None]
-        table = ((values - mean.view(-1)) / std.view(-1))[None].contiguous()  # (1, 256, C or 1)
+        table = (values - mean.view(-1)) / std.view(-1)  # (256, C or 1)
+        table = table.float()[None].contiguous()
         copies = torch.empty((n * len(angles), channels, *size), memory_format=memory_format)
         turns = {label: angle // 90 for label, angle in enumerate(angles)}
         _rotate_with_opencv(images, turns, copies, table.numpy())

@@ -1,14 +1,18 @@
-"""benchmarks/timing.py and benchmarks/report.py, which are not part of the package."""
+"""Modules of benchmarks/, which are not part of the package."""
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from mmrot.errors import UserError
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / 'benchmarks'))
 import report  # noqa: E402
+import run  # noqa: E402
 import timing  # noqa: E402
 
 OPTIONS = SimpleNamespace(rounds=None)
@@ -61,3 +65,17 @@ def test_table_shows_median_quartiles_and_ratio():
         '| a | 3 | 2–4 | 1.00 |',
         '| b | 4,000 | 4,000–4,000 | 1333.33 |',
     ]
+
+
+def test_results_of_other_versions_are_kept_apart(monkeypatch, tmp_path):
+    monkeypatch.setattr(run, 'RESULTS', tmp_path)
+    machine = dict(gpu=None, processor='A', cores=2, packages=dict(torch='1'))
+    monkeypatch.setattr(run, 'describe_machine', lambda: machine)
+    (tmp_path / 'a-2-cores.json').write_text(
+        json.dumps(dict(machine={**machine, 'packages': dict(torch='2')}, benchmarks={}))
+    )
+    options = SimpleNamespace(names=['preprocessor_small'], photos=None, small_photos=None)
+    with pytest.raises(UserError, match='results of other versions'):
+        run.run(options)
+    with pytest.raises(UserError, match='loader needs --photos'):
+        run.run(SimpleNamespace(names=['preprocessor_small', 'loader'], photos=None))

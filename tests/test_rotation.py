@@ -14,6 +14,7 @@ from mmrot.rotation import (
     central_square,
     check_angles,
     needs_warp,
+    normalised_copies,
     quarter_turn,
     rotated_copies,
     rotation_labels,
@@ -259,3 +260,12 @@ def test_large_images_keep_their_gradients():
     images = torch.rand(2, 3, 64, 64).to(memory_format=torch.channels_last).requires_grad_()
     rotated_copies(images).sum().backward()
     assert torch.equal(images.grad, torch.full_like(images, 4))
+
+
+def test_statistics_in_double_precision():
+    images = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
+    mean, std = (torch.tensor(v, dtype=torch.double).view(3, 1, 1) for v in ((1, 2, 3), (4, 5, 6)))
+    found = normalised_copies(images, mean, std, memory_format=torch.channels_last)
+    expected = rotated_copies((images - mean) / std)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)

@@ -302,8 +302,8 @@ def cached_images(cfg: Config, folder: str, short_side: int | None = None) -> Co
 
     Args:
         cfg: Config for pretraining or for a probe. Its pipelines begin with ``mmrot.LoadImage``
-            and contain a bilinear ``RandomResizedCrop`` or ``ResizeEdge`` of the pillow backend.
-            Call :func:`with_image_size` before.
+            without arguments and a bilinear ``RandomResizedCrop`` or ``ResizeEdge`` of the pillow
+            backend. Call :func:`with_image_size` before.
         folder: Folder of the cache.
         short_side: Largest short side of the images that random resized crops are taken from, in
             pixels. By default the smallest one for which caching enlarges no crop: 915 for crops
@@ -311,7 +311,7 @@ def cached_images(cfg: Config, folder: str, short_side: int | None = None) -> Co
             small crops. For ``ResizeEdge``, images are cached at its output size.
 
     Raises:
-        UserError: If a pipeline does not begin with ``LoadImage`` or has no such crop or resize.
+        UserError: If a pipeline begins with other steps.
     """
     cfg = copy.deepcopy(cfg)
     for field, holder in innermost_datasets(cfg):
@@ -321,13 +321,16 @@ def cached_images(cfg: Config, folder: str, short_side: int | None = None) -> Co
         step = pipeline[at] if at else ConfigDict()
         if (
             kinds[:1] != [LoadImage]
+            or set(pipeline[0]) - {'type', '_scope_'}
+            or at != 1
             or step.get('backend') != 'pillow'
             or step.get('interpolation', 'bilinear') != 'bilinear'
             or step.get('edge', 'short') != 'short'
         ):
             raise UserError(
-                f'--cache-images: the pipeline of {field} does not begin with mmrot.LoadImage, or '
-                "has no bilinear RandomResizedCrop or ResizeEdge with backend='pillow'."
+                f'--cache-images: the pipeline of {field} does not begin with mmrot.LoadImage '
+                'without arguments, followed by a bilinear RandomResizedCrop or ResizeEdge with '
+                "backend='pillow'."
             )
         side = step.scale
         if kinds[at] is RandomResizedCrop:

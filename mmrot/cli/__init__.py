@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from types import ModuleType
 
 from mmrot.version import __version__
@@ -73,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help=argparse.SUPPRESS)
     command = parser.parse_args(argv[:1]).command
     sys.argv = ['mmrot', *argv]  # recorded with the results
+    if isinstance(sys.stdout, TextIOWrapper):  # file names may be in other encodings
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         load_command(command)(argv[1:])
         sys.stdout.flush()

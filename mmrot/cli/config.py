@@ -93,7 +93,9 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.in_memory:
         cfg = in_memory(cfg)
     if cache is not None:
-        cfg = cached_images(cfg, cache, args.cache_short_side)
+        # they decide the size of the cached images, and count the steps as the config does
+        of_pipelines = {key: options.pop(key) for key in list(options) if '.pipeline' in key}
+        cfg = cached_images(with_options(cfg, of_pipelines), cache, args.cache_short_side)
     if args.backbone is not None:
         cfg = with_backbone(cfg, args.backbone, args.trust)
     if getattr(args, 'result_table', False):

@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import Dataset
 
+from mmrot.errors import UserError
 from mmrot.registry import DATA_SAMPLERS
 
 
@@ -30,6 +31,11 @@ def block_order(length: int, block_size: int, window: int, *key: int) -> Iterato
         yield from rng.permutation(indices[indices < length]).tolist()
 
 
+def _check_positive(block_size: int, window: int) -> None:
+    if block_size < 1 or window < 1:
+        raise UserError(f'{block_size=} and {window=} must be positive.')
+
+
 @DATA_SAMPLERS.register_module()
 class BlockSampler(DefaultSampler):
     """mmengine's ``DefaultSampler`` with an order in which few shards are in use at a time.
@@ -44,12 +50,16 @@ class BlockSampler(DefaultSampler):
         block_size: Samples per block.
         window: Number of blocks.
         **kwargs: ``seed`` and other arguments of ``DefaultSampler``.
+
+    Raises:
+        UserError: If ``block_size`` or ``window`` is not positive.
     """
 
     def __init__(
         self, dataset: Dataset, block_size: int = 1000, window: int = 10, **kwargs
     ) -> None:
         super().__init__(dataset, **kwargs)
+        _check_positive(block_size, window)
         self.block_size = block_size
         self.window = window
 
@@ -70,12 +80,16 @@ class InfiniteBlockSampler(InfiniteSampler):
         block_size: Samples per block.
         window: Number of blocks.
         **kwargs: ``seed`` and other arguments of mmengine's ``InfiniteSampler``.
+
+    Raises:
+        UserError: If ``block_size`` or ``window`` is not positive.
     """
 
     def __init__(
         self, dataset: Dataset, block_size: int = 1000, window: int = 10, **kwargs
     ) -> None:
         super().__init__(dataset, **kwargs)
+        _check_positive(block_size, window)
         self.block_size = block_size
         self.window = window
 

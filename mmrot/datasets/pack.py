@@ -102,7 +102,8 @@ def _prepare(out: Path, settings: dict[str, Any]) -> None:
     """Create the folder, or check that it holds a pack with the same settings."""
     file = out / SETTINGS
     if not file.exists():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        unfinished = {f'.{SETTINGS}.tmp'}
+        if out.exists() and (not out.is_dir() or set(os.listdir(out)) - unfinished):
             raise UserError(f'{out} exists and is not a folder of shards. Choose a new folder.')
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps(settings, indent=1))
@@ -144,9 +145,12 @@ def _pack(
             record = _finished(shard)
             if record is None:
                 photos = _encoded(pool, paths[part], short_side, _AHEAD * jobs)
-                record = _write_shard(
-                    shard, start, names[part], photos, lambda: progress.advance(task)
-                )
+                try:
+                    record = _write_shard(
+                        shard, start, names[part], photos, lambda: progress.advance(task)
+                    )
+                except OSError as error:
+                    raise UserError(f'{shard} cannot be written: {error}.') from error
             else:
                 progress.advance(task, len(paths[part]))
             rows = [image[:3] for image in record['images']]
@@ -164,7 +168,7 @@ def _finished(shard: Path) -> dict[str, Any] | None:
     try:
         record = json.loads(shard.with_suffix('.json').read_text())
         return record if shard.stat().st_size == record['bytes'] else None
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -4,6 +4,7 @@ Local files are read with ``os.pread``, ``http(s)://`` with the standard library
 such as ``s3://``, with fsspec.
 """
 
+import errno
 import hashlib
 import io
 import os
@@ -29,6 +30,7 @@ _T = TypeVar('_T')
 _PIPE = 'pipe:'
 _TIMEOUT = 60  # seconds without an answer of a server
 _PAUSES = (1, 5, 25)  # seconds before the next attempts
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ShardStorage:
@@ -49,7 +51,8 @@ class ShardStorage:
         self._command = root.startswith(_PIPE)
         self._http = root.startswith(('http://', 'https://'))
         self.local = not self._command and '://' not in root
-        self._cache = None if cache_dir is None or self.local else Path(cache_dir)
+        self._cache_dir = None if self.local else cache_dir
+        self._cache = None if self._cache_dir is None else Path(self._cache_dir)
         self._copied: set[str] = set()
         if self._command and '{shard}' not in root:
             raise UserError(f'data_root={root!r} has no {{shard}}, the name of the file to read.')
@@ -70,8 +73,9 @@ class ShardStorage:
             self._download(name, file)
             file.seek(0)
             content = file.read()
-        if self._cache is not None:
-            self._cache /= hashlib.sha256(self.root.encode() + content).hexdigest()[:16]
+        if self._cache_dir is not None:
+            digest = hashlib.sha256(self.root.encode() + content).hexdigest()
+            self._cache = Path(self._cache_dir, digest[:16])
         return io.BytesIO(content)
 
     def read(self, name: str, start: int, size: int, total: int) -> bytes:
@@ -113,7 +117,7 @@ class ShardStorage:
             return str(path)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):  # others wait until it is complete
-            if not path.exists():
+            if not path.exists() or path.stat().st_size != total:
                 with replacing(path) as temporary:
                     with temporary.open('wb') as file:
                         self._download(name, file)
@@ -167,6 +171,11 @@ class ShardStorage:
                 raise
             # fsspec raises the others if a protocol is unknown or its package is missing
             except (OSError, IncompleteRead, ValueError, ImportError) as error:
+                if isinstance(error, OSError) and error.errno in _FULL:
+                    where = self._cache or tempfile.gettempdir()
+                    raise UserError(
+                        f'{self.address(name)} cannot be copied to {where}: {error.strerror}.'
+                    ) from error
                 if pause is None or not _transient(error):
                     raise UserError(f'{self.address(name)} cannot be read: {error}.') from error
                 time.sleep(pause)
@@ -175,7 +184,7 @@ class ShardStorage:
 
 def _transient(error: Exception) -> bool:
     if isinstance(error, HTTPError):
-        return error.code >= 500
+        return error.code >= 500 or error.code in (408, 429)  # timeout, too many requests
     return isinstance(error, URLError | ConnectionError | TimeoutError | IncompleteRead)
 
 

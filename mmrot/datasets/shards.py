@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,11 +75,14 @@ class Shards(BaseDataset):
             raise UserError(f'split={split!r} is not one of {", ".join(_SPLITS)}.')
         self.split = split
         self.storage = ShardStorage(data_root, cache_dir)
+        self._fully_initialized = False  # also set by the next line
         super().__init__(ann_file='', pipeline=pipeline, indices=indices)
         self.pipeline.transforms = fuse_loading(self.pipeline.transforms)
 
     def full_init(self) -> None:
         """Read the index. mmengine would make a dict of each image."""
+        if self._fully_initialized:
+            return
         index = _read_index(self.storage)
         self._keys, self._offsets, self._sizes, counts, self._shard_bytes = (
             index[name] for name in _ARRAYS
@@ -116,6 +120,16 @@ class Shards(BaseDataset):
             indices = range(len(self))[:indices] if indices >= 0 else range(len(self))[indices:]
         self._rows = self._rows[np.asarray(indices, np.int64)]
 
+    def get_subset(self, indices: int | Sequence[int]) -> 'Shards':
+        """Return a data set with some of the samples.
+
+        Args:
+            indices: As for :meth:`get_subset_`.
+        """
+        subset = copy.copy(self)
+        subset.get_subset_(indices)
+        return subset
+
     def _find(self, idx: int) -> tuple[int, int]:
         """Return the position of a sample in the index, and the number of its shard."""
         row = int(self._rows[idx])
@@ -150,17 +164,19 @@ def _read_index(storage: ShardStorage) -> dict[str, np.ndarray]:
     """Read and check the arrays that :func:`write_index` wrote."""
     name = storage.address(INDEX)
     try:
-        with storage.read_index(INDEX) as file:
-            check_archive(file)
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as arrays:
-                index = {key: arrays[key] for key in _ARRAYS}
+        file = storage.read_index(INDEX)
     except FileNotFoundError as error:
         if is_pack(storage.root):
             problem = 'is missing because the pack is incomplete. Run `mmrot pack` again'
         else:
             problem = 'does not exist. Create a pack with `mmrot pack`'
         raise UserError(f'{name} {problem}.') from error
+    try:
+        with file:
+            check_archive(file)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                index = {key: arrays[key] for key in _ARRAYS}
     except (KeyError, MemoryError, TypeError, ValueError, BadZipFile) as error:
         raise UserError(f'{name} is damaged: {error}') from error
     keys, offsets, sizes, counts, shard_bytes = index.values()

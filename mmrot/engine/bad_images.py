@@ -52,6 +52,7 @@ class BadImages:
         for path, message in found:
             if path not in self._errors:
                 self._errors[path] = message
+                message = message.encode(errors='backslashreplace').decode()
                 print_log(
                     f'{message} Another image takes its place. Bad images so far: '
                     f'{len(self._errors)}; training stops above {limit}.',

@@ -30,11 +30,11 @@ class DeferredScalars(MessageHub):
 
     def update_scalar(self, key: str, value, count: int = 1, resumed: bool = True) -> None:
         """Record a scalar; GPU tensors are read later."""
-        if not isinstance(value, Tensor) or not must_wait(value):
+        if not isinstance(value, Tensor) or value.numel() != 1 or not must_wait(value):
             super().update_scalar(key, value, count, resumed)
             return
         self._set_resumed_keys(key, resumed)
-        self._pending.append((key, value.detach(), count))
+        self._pending.append((key, value.detach().clone(), count))  # it may be changed in place
         if len(self._pending) >= self._LIMIT:
             self._read()
 

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.device import get_device
 from mmengine.dist import get_rank, is_distributed, is_main_process, master_only
 from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
-from mmengine.registry import DATASETS
+from mmengine.registry import DATA_SAMPLERS, DATASETS
 from mmengine.runner import BaseLoop, CheckpointLoader
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmrot.datasets.block_samplers import BlockSampler, InfiniteBlockSampler
 from mmrot.datasets.seeded_samples import SeededSampler, SeededSamples, seed_all
 from mmrot.errors import UserError
 from mmrot.files import replacing
@@ -51,11 +53,7 @@ from .resume import check_finite, check_resumable, find_resumable
 # Entries of default_hooks. Up to 0.1, configs listed these hooks in custom_hooks.
 _KEYED_HOOKS = ('load_backbone', 'result_table', 'check_classes', 'check_masks')
 # The samplers that mmrot.datasets.seeded_samples.SeededSampler extends.
-_SAMPLERS = {
-    *(f'{scope}{kind}Sampler' for scope in ('', 'mmengine.') for kind in ('Default', 'Infinite')),
-    'mmrot.BlockSampler',
-    'mmrot.InfiniteBlockSampler',
-}
+_SAMPLERS = {DefaultSampler, InfiniteSampler, BlockSampler, InfiniteBlockSampler}
 # mmengine's checkpoint hook, which mmrot's replaces.
 _CHECKPOINT_HOOKS = ('CheckpointHook', 'mmengine.CheckpointHook')
 # What mmengine takes from a dataloader's config besides DataLoader's arguments.
@@ -463,12 +461,16 @@ class Runner(MMEngineRunner):
 
 def _simple_sampler(loader: Any) -> bool:
     """Return whether a dataloader's config has a known sampler and no batch sampler."""
-    return (
-        isinstance(loader, dict)
-        and isinstance(loader.get('sampler'), dict)
-        and loader['sampler'].get('type') in _SAMPLERS
-        and loader.get('batch_sampler') is None
-    )
+    if not isinstance(loader, dict) or loader.get('batch_sampler') is not None:
+        return False
+    sampler = loader.get('sampler')
+    if not isinstance(sampler, dict):
+        return False
+    kind = sampler.get('type')
+    if isinstance(kind, str):
+        with DATA_SAMPLERS.switch_scope_and_registry(sampler.get('_scope_')) as registry:
+            kind = registry.get(kind)
+    return kind in _SAMPLERS
 
 
 def _read_checkpoint(file: str | Path) -> dict[str, Any]:

@@ -219,11 +219,19 @@ def test_cached_images_follows_the_crops():
 
 
 def test_cached_images_refuses_other_pipelines():
+    for change in (
+        lambda steps: steps[0].update(color_type='grayscale'),
+        lambda steps: steps.insert(1, dict(type='mmpretrain.RandomCrop', crop_size=300)),
+    ):
+        cfg = shipped('rotnet_alexnet_in1k.py')
+        change(cfg.train_dataloader.dataset.pipeline)
+        with pytest.raises(UserError, match='the pipeline of train_dataloader does not begin'):
+            cached_images(cfg, 'cache')
     with pytest.raises(UserError, match='the pipeline of train_dataloader does not begin with'):
         cached_images(shipped('rotnet/nin4_cifar10.py'), 'cache')
     cfg = shipped('rotnet_alexnet_in1k.py')
     cfg.val_dataloader.dataset.pipeline[1].interpolation = 'bicubic'
-    with pytest.raises(UserError, match=r'the pipeline of val_dataloader .* has no bilinear'):
+    with pytest.raises(UserError, match=r'the pipeline of val_dataloader .* by a bilinear'):
         cached_images(cfg, 'cache')
 
 

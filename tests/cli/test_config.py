@@ -81,6 +81,14 @@ def test_cached_images_are_an_option_of_training():
         load_config(parser.parse_args([*arguments, '--in-memory']))
     with pytest.raises(UserError, match='--cache-short-side needs --cache-images'):
         load_config(parser.parse_args([*arguments[:3], '--cache-short-side', '150']))
+    step = 'train_dataloader.dataset.pipeline'
+    options = [f'{step}.1.crop_ratio_range=0.25,1.0', f'{step}.2.prob=0.0']
+    cfg = load_config(parser.parse_args([*arguments, '--cfg-options', *options]))
+    load, crop, flip, _ = cfg.train_dataloader.dataset.pipeline
+    assert load.short_side == 259  # 112 / sqrt(0.25 · 3/4)
+    assert crop.crop_ratio_range == [0.25, 1.0]
+    assert not crop.flip
+    assert flip.prob == 0
 
 
 def test_check_fields_accepts_variables_of_a_config():

@@ -4,6 +4,7 @@ import pytest
 
 from mmrot.datasets import BlockSampler, InfiniteBlockSampler
 from mmrot.datasets.block_samplers import block_order
+from mmrot.errors import UserError
 
 
 @pytest.fixture
@@ -67,3 +68,10 @@ def test_no_shuffling():
     options = dict(block_size=2, seed=0, shuffle=False)
     assert [*BlockSampler(range(7), **options)] == [*range(7)]
     assert [*islice(InfiniteBlockSampler(range(3), **options), 7)] == [0, 1, 2, 0, 1, 2, 0]
+
+
+@pytest.mark.parametrize('sampler', [BlockSampler, InfiniteBlockSampler])
+@pytest.mark.parametrize('options', [dict(block_size=0), dict(window=-1)])
+def test_sizes_must_be_positive(sampler, options):
+    with pytest.raises(UserError, match='must be positive'):
+        sampler(range(5), **options)

@@ -1,14 +1,18 @@
+import errno
 import http.server
 import re
 import shutil
 import threading
+from email.message import Message
 from functools import partial
 from itertools import islice
+from urllib.error import HTTPError
 
 import fsspec
 import numpy as np
 import pytest
 from helpers import run_ranks
+from mmengine.dataset import RepeatDataset
 from mmengine.dist import get_rank
 from torch.utils.data import DataLoader
 
@@ -71,6 +75,10 @@ def test_subset_keeps_samples(packs):
     assert keys(Shards(str(packs / '3'), indices=2)) == ['000000000', '000000001']
     assert keys(Shards(str(packs / '3'), 'train', indices=-1)) == ['000000023']
     assert keys(Shards(str(packs / '3'), indices=[7, 5])) == ['000000007', '000000005']
+    repeated = RepeatDataset(dataset, 2)  # initialises it again
+    assert (len(dataset), len(repeated)) == (2, 4)
+    assert keys(dataset.get_subset(1)) == keys(dataset)[:1]
+    assert len(dataset) == 2
 
 
 def loader(root, sampler, workers, **options):
@@ -183,6 +191,13 @@ def test_command_copies_each_shard_once(workers, packs, tmp_path):
     assert sorted(log) == [*(f'{i:06d}.tar' for i in range(8)), 'index.npz']
     assert read(Shards(root, cache_dir=str(tmp_path / 'cache')))[0][1] == samples[0]['img_bytes']
     assert (tmp_path / 'log').read_text().split()[9:] == ['index.npz']
+    (shard,) = (tmp_path / 'cache').glob('*/000000.tar')
+    shard.write_bytes(shard.read_bytes()[:700])  # copied again
+    dataset = Shards(root, cache_dir=str(tmp_path / 'cache'))
+    dataset._fully_initialized = False
+    dataset.full_init()
+    assert read(dataset)[0][1] == samples[0]['img_bytes']
+    assert len([*(tmp_path / 'cache').iterdir()]) == 1
 
 
 def test_failing_command_is_reported(pack, tmp_path):
@@ -232,7 +247,7 @@ def test_web_server(packs, tmp_path):
         with pytest.raises(UserError, match='the server ignores byte ranges'):
             Shards(f'{url}/whole/8')[0]
         assert read(Shards(f'{url}/whole/8', cache_dir=str(tmp_path))) == expected
-        with pytest.raises(UserError, match=r'/2/index\.npz cannot be read: HTTP Error 404'):
+        with pytest.raises(UserError, match=r'^http\S*/2/index\.npz cannot be read: HTTP'):
             Shards(f'{url}/2')
         server.shutdown()
 
@@ -255,7 +270,8 @@ def test_network_failures_are_retried(packs, monkeypatch):
     store = fsspec.filesystem('memory')
     store.put(str(packs / '3'), '/bucket', recursive=True)
     dataset = Shards('memory://bucket')
-    fetch, failures = type(store).cat_file, [ConnectionResetError(), TimeoutError()]
+    busy = HTTPError('', 429, 'Too Many Requests', Message(), None)
+    fetch, failures = type(store).cat_file, [ConnectionResetError(), TimeoutError(), busy]
 
     def flaky(*args, **kwargs):
         if failures:
@@ -267,4 +283,17 @@ def test_network_failures_are_retried(packs, monkeypatch):
     failures += [ConnectionResetError('reset')] * 9
     with pytest.raises(UserError, match=r'000000\.tar cannot be read: reset'):
         dataset[5]
+    store.rm('/bucket', recursive=True)
+
+
+def test_full_disk_names_the_cache(packs, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    store = fsspec.filesystem('memory')
+    store.put(str(packs / '3'), '/bucket', recursive=True)
+    dataset = Shards('memory://bucket', cache_dir=str(tmp_path))
+    monkeypatch.setattr('shutil.copyfileobj', full)
+    with pytest.raises(UserError, match=rf'copied to {tmp_path}/\w+: No space left on device'):
+        dataset[0]
     store.rm('/bucket', recursive=True)

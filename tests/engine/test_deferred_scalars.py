@@ -112,3 +112,14 @@ def test_reading_one_scalar_does_not_wait_for_others(waiting):
     assert not hub._pending
     with pytest.raises(KeyError, match='accuracy is not found'):
         hub.get_scalar('accuracy')
+
+
+def test_value_is_that_of_the_time_of_the_call(waiting):
+    hub = MessageHub('changed')
+    DeferredScalars.convert(hub)
+    loss = torch.tensor(1.0)
+    hub.update_scalar('loss', loss)
+    loss += 5
+    assert hub.get_scalar('loss').current() == 1
+    with pytest.raises(AssertionError):
+        hub.update_scalar('loss', torch.ones(2))

@@ -8,7 +8,9 @@ from helpers import forget_jobs, logged, losses, tiny_config
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
+from mmrot.datasets import InfiniteBlockSampler
 from mmrot.engine import Runner
+from mmrot.engine.runner import _simple_sampler
 from mmrot.errors import UserError
 from mmrot.models import RotationPred
 from mmrot.registry import MODELS
@@ -165,3 +167,19 @@ def test_signal_waits_for_accumulated_gradients(tmp_path):
         runner.train()
     assert stopped.value.code == 128 + signal.SIGTERM
     assert [path.name for path in tmp_path.glob('iter_*.pth')] == ['iter_4.pth']
+
+
+@pytest.mark.parametrize(
+    ('sampler', 'seeded'),
+    [
+        (dict(type='DefaultSampler'), True),
+        (dict(type='mmengine.InfiniteSampler'), True),
+        (dict(type='mmrot.BlockSampler'), True),
+        (dict(type='BlockSampler', _scope_='mmrot'), True),
+        (dict(type=InfiniteBlockSampler), True),
+        (dict(type='mmpretrain.RepeatAugSampler'), False),
+    ],
+)
+def test_samplers_that_are_seeded(sampler, seeded):
+    assert _simple_sampler(dict(sampler=sampler)) is seeded
+    assert not _simple_sampler(dict(sampler=sampler, batch_sampler=dict(type='BatchSampler')))

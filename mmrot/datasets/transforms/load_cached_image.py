@@ -90,10 +90,12 @@ def _read(file: Path) -> np.ndarray | None:
         with file.open('rb') as opened:  # np.memmap takes five times as long
             # writable, as torch expects of arrays; the file stays as it is
             data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)
-    except (OSError, ValueError):  # ValueError: empty
+    except (FileNotFoundError, ValueError):  # ValueError: empty
         return None
+    except OSError as error:
+        raise UserError(f'image cache {file.parent.parent}: {error.strerror}.') from error
     height, width = struct.unpack_from(_HEADER, data) if len(data) >= 8 else (0, 0)
-    if len(data) != 8 + 3 * height * width:
+    if min(height, width) < 1 or len(data) != 8 + 3 * height * width:
         return None
     return np.frombuffer(data, np.uint8, offset=8).reshape(height, width, 3)
 

@@ -24,9 +24,9 @@ def load_resized(
     JPEGs are decoded at 1/8, 1/4 or 1/2 of their size if that does not require upsampling, which
     is several times as fast for photos of many megapixels. In photos, the result differs from that
     of a full decode by about 1 level of 255 on average, and by up to 60 at sharp edges. If the
-    photo is stored rotated and its sides are not multiples of 8, the result is also shifted by
-    less than a pixel. All other images are decoded, cropped and resized as by the separate steps,
-    bit for bit.
+    photo is stored upside down or mirrored, and its sides are not multiples of 8, the result is
+    also shifted by less than a pixel (2 to 3 levels on average). All other images are decoded,
+    cropped and resized as by the separate steps, bit for bit.
 
     Args:
         results: Sample with ``img_path``, and ``img_bytes`` if the file was already

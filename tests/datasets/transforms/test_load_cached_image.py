@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -67,6 +68,18 @@ def test_changing_a_cached_image_leaves_the_cache(tmp_path, photo):
     before = files(tmp_path / 'cache')
     load(tmp_path / 'cache', photo)['img'][:] = 0
     assert files(tmp_path / 'cache') == before
+
+
+def test_unreadable_cache_is_not_taken_for_a_missing_one(tmp_path, photo, monkeypatch):
+    load = LoadCachedImage(str(tmp_path / 'cache'), 64)
+    load(dict(img_path=str(photo)))
+
+    def too_many(*_, **__):
+        raise OSError(errno.EMFILE, 'Too many open files')
+
+    monkeypatch.setattr('mmap.mmap', too_many)
+    with pytest.raises(UserError, match=r'image cache .*: Too many open files'):
+        load(dict(img_path=str(photo)))
 
 
 def test_changed_photo_is_decoded_again(tmp_path, photo):
