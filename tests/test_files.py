@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from mmrot.files import replacing, write_atomically
@@ -22,3 +24,8 @@ def test_failure_leaves_the_old_file(tmp_path):
         pass  # nothing was written
     assert path.read_text() == 'old'
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_file_names_in_other_encodings_are_written_as_they_are(tmp_path):
+    write_atomically(tmp_path / 'list.txt', os.fsdecode(b'a\xff.jpg\n'))
+    assert (tmp_path / 'list.txt').read_bytes() == b'a\xff.jpg\n'
