@@ -4,6 +4,8 @@ mmengine imports this module when it meets a type written ``mmrot.X``, so
 configs need no ``custom_imports``.
 """
 
+from typing import Any
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
@@ -45,3 +47,20 @@ OPTIM_WRAPPERS = Registry(
 # empty registries mmengine warns that it cannot find the scope.
 for _parent in (OPTIMIZERS, PARAM_SCHEDULERS, VISBACKENDS, VISUALIZERS):
     Registry(_parent.name, parent=_parent, scope='mmrot', locations=['mmrot.registry'])
+
+
+def resolve_type(registry: Registry, part: dict[str, Any]) -> Any:
+    """Return the class of part of a config, looked up as mmengine does when it is built.
+
+    Args:
+        registry: Registry of its kind.
+        part: Dict with ``type``, a name or the class itself, and possibly ``_scope_``.
+
+    Returns:
+        The class, or None if no class of this name is registered.
+    """
+    kind = part.get('type')
+    if not isinstance(kind, str):
+        return kind
+    with registry.switch_scope_and_registry(part.get('_scope_')) as found:
+        return found.get(kind)

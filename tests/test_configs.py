@@ -177,7 +177,7 @@ def test_photos_are_resized_with_antialiasing(name):
     """A fine checkerboard becomes grey; without antialiasing it would stay coarse."""
     board = np.kron(np.indices((512, 512)).sum(0) % 2, np.ones((2, 2))) * 255  # (1024, 1024)
     board = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
-    cfg = shipped(f'{name}')
+    cfg = shipped(name)
     steps = [
         step
         for field in ('train_dataloader', 'test_dataloader')
@@ -194,8 +194,8 @@ def test_photos_are_resized_with_antialiasing(name):
 
 
 def test_probes_of_resnet50_on_places205_have_the_crops_of_their_source():
-    pipeline = load(f'{PROBE_FOLDER}/resnet50_linear_8xb32_steplr_28e_places205')
-    steps = pipeline.train_dataloader.dataset.pipeline[1:4]
+    cfg = load(f'{PROBE_FOLDER}/resnet50_linear_8xb32_steplr_28e_places205')
+    steps = cfg.train_dataloader.dataset.pipeline[1:4]
     kinds = [
         (step.type.rpartition('.')[2], step.get('scale'), step.get('crop_size')) for step in steps
     ]

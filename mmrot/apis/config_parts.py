@@ -7,6 +7,8 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope, Registry
 
+from mmrot.registry import resolve_type
+
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -21,14 +23,11 @@ def innermost_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
 
 
 def class_of(cfg: Config, registry: Registry, part: ConfigDict | None) -> Any:
-    """Resolve the ``type`` of part of a config, in the config's scope."""
-    if part is None or not isinstance(part.get('type'), str):
-        return part and part.get('type')
-    with (
-        DefaultScope.overwrite_default_scope(cfg.get('default_scope')),
-        registry.switch_scope_and_registry(part.get('_scope_')) as found,
-    ):
-        return found.get(part.type)
+    """Return the class of part of a config in the config's scope, None for no part."""
+    if part is None:
+        return None
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        return resolve_type(registry, part)
 
 
 def is_a(cfg: Config, registry: Registry, part: ConfigDict | None, base: type | UnionType) -> bool:

@@ -140,7 +140,7 @@ def _resize_padded_crops(cfg: Config, folder: str) -> None:
 def _has_small_jpegs(folder: str, crop_size: int | Sequence[int]) -> bool:
     """Check if the first JPEG is less than four times as large as the crops.
 
-    JPEG's blocks of 8×8 pixels are at most two pixels wide once larger ones are resized.
+    When a larger one is resized to the crops, JPEG's blocks shrink from 8 pixels to 2 or fewer.
     """
     size = crop_size if isinstance(crop_size, int) else min(crop_size)
     for root, folders, names in os.walk(folder, followlinks=True):

@@ -150,7 +150,7 @@ def _pack(
                         shard, start, names[part], photos, lambda: progress.advance(task)
                     )
                 except OSError as error:
-                    raise UserError(f'{shard} cannot be written: {error}.') from error
+                    raise UserError(f'{shard}: {error}.') from error
             else:
                 progress.advance(task, len(paths[part]))
             rows = [image[:3] for image in record['images']]

@@ -63,6 +63,8 @@ class Shards(BaseDataset):
             shard is missing or has another size than the index says.
     """
 
+    _fully_initialized: bool  # of the base class
+
     def __init__(
         self,
         data_root: str,
@@ -75,7 +77,6 @@ class Shards(BaseDataset):
             raise UserError(f'split={split!r} is not one of {", ".join(_SPLITS)}.')
         self.split = split
         self.storage = ShardStorage(data_root, cache_dir)
-        self._fully_initialized = False  # also set by the next line
         super().__init__(ann_file='', pipeline=pipeline, indices=indices)
         self.pipeline.transforms = fuse_loading(self.pipeline.transforms)
 

@@ -29,6 +29,7 @@ from mmrot.datasets.seeded_samples import SeededSampler, SeededSamples, seed_all
 from mmrot.errors import UserError
 from mmrot.files import replacing
 from mmrot.models import RotationPred, TenCropClassifier
+from mmrot.registry import resolve_type
 from mmrot.weights.checkpoint import check_weights, safe_checkpoint_loading
 from mmrot.weights.digest import SHA256, weights_sha256
 
@@ -464,13 +465,7 @@ def _simple_sampler(loader: Any) -> bool:
     if not isinstance(loader, dict) or loader.get('batch_sampler') is not None:
         return False
     sampler = loader.get('sampler')
-    if not isinstance(sampler, dict):
-        return False
-    kind = sampler.get('type')
-    if isinstance(kind, str):
-        with DATA_SAMPLERS.switch_scope_and_registry(sampler.get('_scope_')) as registry:
-            kind = registry.get(kind)
-    return kind in _SAMPLERS
+    return isinstance(sampler, dict) and resolve_type(DATA_SAMPLERS, sampler) in _SAMPLERS
 
 
 def _read_checkpoint(file: str | Path) -> dict[str, Any]:
