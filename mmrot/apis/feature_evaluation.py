@@ -1,20 +1,28 @@
 """Evaluate frozen features without training a network: kNN, SVMs, low-shot SVMs."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
+from torch.utils.data import Dataset
 
 from mmrot.engine.evaluation_data import build_split
 from mmrot.engine.preflight import check_unused
 from mmrot.errors import UserError
-from mmrot.evaluation.features import Features, Pool
+from mmrot.evaluation.features import Features, Pool, read_annotations
 from mmrot.evaluation.knn import knn_accuracy
-from mmrot.evaluation.svm import LOW_SHOT_KS, MEASURES, evaluate_low_shot, evaluate_svm
+from mmrot.evaluation.svm import (
+    LOW_SHOT_KS,
+    MEASURES,
+    check_counts,
+    evaluate_low_shot,
+    evaluate_svm,
+)
 from mmrot.results import Record, data_name, environment, print_tables, write_results
 from mmrot.weights.checkpoint import sha256
 
@@ -31,7 +39,7 @@ def evaluate_features(
     cfg: Config,
     checkpoint: str,
     work_dir: str | Path,
-    stages: Sequence[str] | None = None,
+    stages: str | int | Sequence[str | int] | None = None,
     pool: Pool | None = None,
     ks: Sequence[int] | None = None,
     jobs: int = -1,
@@ -50,8 +58,8 @@ def evaluate_features(
         cfg: Config with labelled training and test data.
         checkpoint: Pretraining checkpoint, bare backbone, or ``'random'``.
         work_dir: Folder for features and results.
-        stages: Stages, see :func:`extract_features`. Defaults to the last stage of the
-            config for kNN and to all of them for SVMs.
+        stages: Stages, see :func:`extract_features`. Defaults to the last output of
+            the config's backbone for kNN and to all outputs for SVMs.
         pool: Pooling, see :func:`extract_features`. Defaults to average pooling for
             kNN, and for SVMs to ``pools`` of the config, or else to about 9000
             elements.
@@ -65,33 +73,32 @@ def evaluate_features(
 
     Raises:
         UserError: If the data have no labels or too few images, or the work
-            directory already contains results.
+            directory already contains results; before the extraction. See also
+            :func:`extract_features`.
     """
     work_dir = Path(work_dir)
     check_unused(work_dir)
     if pool is None:
         pool = 'avg' if kind == 'knn' else cfg.get('pools') or SVM_ELEMENTS
     if stages is None and kind == 'knn':
-        outputs = cfg.model.backbone.get('out_indices')
-        stages = outputs if outputs is None else [*outputs][-1:]
-    found = [
+        stages = -1
+    if ks is None:
+        ks = KNN_KS if kind == 'knn' else LOW_SHOT_KS
+    # all processes build the data, since they agree on a seed for it
+    data = {split: build_split(copy.deepcopy(cfg), split) for split in ('train', 'test')}
+    _check_annotations(kind, data, ks)
+    train, test = (
         extract_features(
             cfg, checkpoint, work_dir / 'features' / split, split, None, stages, pool, trust
         )
         for split in ('train', 'test')
-    ]
+    )
     if not is_main_process():
         return []
-    train, test = found
-    for split, features in zip(('train', 'test'), found, strict=True):
-        if features.labels is None:
-            raise UserError(f'The {split} data of the config have no labels.')
-    if train.classes != test.classes:
-        raise UserError('The training and the test data have different classes.')
     file = Path(checkpoint)
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     common = dict(
-        data=data_name(build_split(copy.deepcopy(cfg), 'test')),
+        data=data_name(data['test']),
         images=len(test.files),
         training_images=len(train.files),
         config=Path(cfg.filename or '').name,
@@ -102,7 +109,7 @@ def evaluate_features(
     )
     row = 'random' if checkpoint == RANDOM else 'RotNet'
     if kind == 'knn':
-        records = _knn(train, test, row, common, ks or KNN_KS)
+        records = _knn(train, test, row, common, ks)
     elif kind == 'svm':
         records = _svm(train, test, row, common, work_dir / 'svm', jobs)
     else:
@@ -112,13 +119,38 @@ def evaluate_features(
     return records
 
 
+def _check_annotations(kind: str, data: Mapping[str, Dataset], ks: Sequence[int]) -> None:
+    """Check that the data have the labels that an evaluation needs, and enough images."""
+    found = {}
+    for split, dataset in data.items():
+        _, labels, classes = read_annotations(dataset)
+        if labels is None:
+            raise UserError(f'The {split} data of the config have no labels.')
+        found[split] = labels, classes
+    (train, train_classes), (test, test_classes) = found['train'], found['test']
+    if train_classes != test_classes:
+        raise UserError('The training and the test data have different classes.')
+    if kind != 'knn':
+        names = _class_names(train, train_classes)
+        check_counts(train, test, names, ks if kind == 'lowshot' else None)
+    elif train.ndim == 2:
+        raise UserError('kNN requires single-label images. Use SVMs instead.')
+    elif max(ks) > len(train):
+        raise UserError(
+            f'k={max(ks)} exceeds the number of training images, {len(train)}. Choose other '
+            'numbers of neighbours with --k.'
+        )
+
+
+def _class_names(labels: np.ndarray, classes: Sequence[str]) -> Sequence[str]:
+    return classes or [str(index) for index in range(int(labels.max()) + 1)]
+
+
 def _knn(
     train: Features, test: Features, row: str, common: dict[str, Any], ks: Sequence[int]
 ) -> list[Record]:
     assert train.labels is not None
     assert test.labels is not None
-    if train.labels.ndim == 2:
-        raise UserError('kNN requires single-label images. Use SVMs instead.')
     records = []
     for stage, bank in train.stages.items():
         accuracies = knn_accuracy(
@@ -156,11 +188,11 @@ def _low_shot(
     row: str,
     common: dict[str, Any],
     folder: Path,
-    ks: Sequence[int] | None,
+    ks: Sequence[int],
     jobs: int,
 ) -> list[Record]:
     records = []
-    stages = _per_stage(train, test, folder, evaluate_low_shot, ks=ks or LOW_SHOT_KS, jobs=jobs)
+    stages = _per_stage(train, test, folder, evaluate_low_shot, ks=ks, jobs=jobs)
     for stage, summary in stages.items():
         name = _row(row, stage, train)
         rows = {
@@ -170,14 +202,16 @@ def _low_shot(
         }
         for title, key in rows.items():
             found = {k: result[key] for k, result in summary.items() if result[key]}
+            cost = 'validated_cost' if key == 'validated' else 'cost'
             samples = len(next(iter(found.values()), ()))
             records += [
                 Record(
                     table='resnet50_voc07_low_shot',
                     row=title,
                     values={str(k): 100 * means[sample] for k, means in found.items()},
-                    # the table shows mean and spread over the samples
-                    **{**common, 'seed': sample},
+                    costs={str(k): summary[k][cost] for k in found},
+                    sample=sample,  # the table shows mean and spread over the samples
+                    **common,
                 )
                 for sample in range(samples)
             ]
@@ -187,11 +221,12 @@ def _low_shot(
 def _per_stage(
     train: Features, test: Features, folder: Path, evaluate: Callable, **settings: Any
 ) -> dict[str, Any]:
+    assert train.labels is not None
     return {
         stage: evaluate(
             (features, train.labels),
             (test.stages[stage], test.labels),
-            train.classes,
+            _class_names(train.labels, train.classes),
             folder / stage,
             **settings,
         )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
@@ -16,6 +16,7 @@ from mmrot.engine.evaluation_data import build_split, innermost, preprocessor_co
 from mmrot.engine.held_log import without_log
 from mmrot.errors import UserError
 from mmrot.evaluation.features import Features, Pool, extract_dataset
+from mmrot.models.backbones import output_names
 from mmrot.weights.checkpoint import load_checkpoint, sha256
 from mmrot.weights.state_dict import load_backbone, split_backbone, state_dict_of
 
@@ -30,7 +31,7 @@ def extract_features(
     out: str | Path | None = None,
     split: str = 'test',
     image_folder: str | None = None,
-    stages: Sequence[str | int] | None = None,
+    stages: str | int | Sequence[str | int] | None = None,
     pool: Pool | Mapping[str, Pool] | None = None,
     trust: bool = False,
 ) -> Features:
@@ -49,10 +50,11 @@ def extract_features(
         split: ``'train'``, ``'val'`` or ``'test'`` data of the config.
         image_folder: Folder of photos instead of the config's data, nested
             folders included.
-        stages: Stages by name or by index in ``out_indices``. The names are those
-            of the config's probes, of the stages of :class:`mmrot.AlexNet` and
-            :class:`mmrot.NIN`, or ``stage<index>``. Defaults to the outputs of the
-            config's backbone.
+        stages: One or several stages, by name or by index in ``out_indices``. The
+            names are those of the config's probes, of the outputs of
+            :class:`mmrot.AlexNet`, :class:`mmrot.NIN` and :class:`mmrot.ResNet`, or
+            ``stage<index>``. Negative indices count from the last output of the
+            config's backbone. Defaults to these outputs.
         pool: ``'avg'`` for global average pooling, an integer to pool to about that
             many elements, or a dict from stage to either of these or to arguments of
             ``avg_pool2d``. Defaults to ``pools`` of the config, or ``'avg'``.
@@ -119,11 +121,18 @@ def open_config(
 def build_backbone(
     cfg: Config,
     checkpoint: str,
-    stages: Sequence[str | int] | None,
+    stages: str | int | Sequence[str | int] | None,
     probes: Sequence[str],
     trust: bool,
 ) -> tuple[nn.Module, list[str], dict[str, str]]:
     """Build a backbone that outputs the given stages, and load its weights.
+
+    Args:
+        cfg: Config.
+        checkpoint: Pretraining checkpoint, bare backbone, or ``'random'``.
+        stages: See :func:`extract_features`.
+        probes: Names of the probes of the config; outputs with a probe have its name.
+        trust: Whether to unpickle arbitrary objects in the checkpoint.
 
     Returns:
         The backbone, the names of its outputs, and where its weights come from.
@@ -133,15 +142,15 @@ def build_backbone(
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     set_random_seed(seed)
     backbone = MODELS.build(config)
-    indices = _output_indices(config, backbone)
-    if len(probes) == len(indices):
-        known = dict(zip(probes, indices, strict=True))
-    else:
-        known = {name: i for i, name in enumerate(getattr(backbone, 'all_stages', ()))}
-    names = {index: name for name, index in known.items()}
+    outputs = output_names(backbone)
+    probe_of = dict(zip(outputs, probes, strict=True)) if len(probes) == len(outputs) else {}
     if stages is not None:
-        chosen = {_stage_index(stage, known): str(stage) for stage in stages}
-        config.out_indices = sorted(chosen)
+        stages = [stages] if isinstance(stages, str | int) else stages
+        chosen = {_output(stage, backbone, outputs, probe_of) for stage in stages}
+        if hasattr(backbone, 'all_outputs'):
+            config.out_indices = sorted(chosen, key=backbone.all_outputs.index)
+        else:
+            config.out_indices = sorted(int(name.removeprefix('stage')) for name in chosen)
         set_random_seed(seed)
         try:
             backbone = MODELS.build(config)
@@ -149,7 +158,6 @@ def build_backbone(
             raise UserError(
                 f'{type(backbone).__name__} has no stages {", ".join(map(str, stages))}: {error}'
             ) from error
-        indices = _output_indices(config, backbone)
     if checkpoint == RANDOM:
         with without_log():
             backbone.init_weights()
@@ -160,19 +168,28 @@ def build_backbone(
         )
         load_backbone(backbone, state, f'checkpoint {checkpoint}')
         origin = {'checkpoint': sha256(checkpoint) if Path(checkpoint).is_file() else checkpoint}
-    return backbone, [names.get(index, f'stage{index}') for index in indices], origin
+    return backbone, [probe_of.get(name, name) for name in output_names(backbone)], origin
 
 
-def _output_indices(config: ConfigDict, backbone: nn.Module) -> list[int]:
-    # the attribute of mmrot.ResNet does not count the stem, its argument does
-    indices = config.get('out_indices', getattr(backbone, 'out_indices', ()))
-    return [indices] if isinstance(indices, int) else list(indices)
-
-
-def _stage_index(stage: str | int, known: Mapping[str, int]) -> int:
+def _output(
+    stage: str | int, backbone: nn.Module, outputs: Sequence[str], probe_of: Mapping[str, str]
+) -> str:
+    """Return the name of the output that a stage stands for, see :func:`output_names`."""
+    known = getattr(backbone, 'all_outputs', outputs)
+    by_probe = {probe: output for output, probe in probe_of.items()}
+    if stage in by_probe:
+        return by_probe[str(stage)]
     if stage in known:
-        return known[str(stage)]
-    if match := re.fullmatch(r'(?:stage)?(\d+)', str(stage)):
-        return int(match[1])
-    expected = f'one of {", ".join(known)}, or an index' if known else 'an index'
-    raise UserError(f'Stage {stage} does not exist: expected {expected}.')
+        return str(stage)
+    if match := re.fullmatch(r'(?:stage)?(\d+)|(-\d+)', str(stage)):
+        index = int(match[1] or match[2])
+        if index >= 0 and not hasattr(backbone, 'indexed_outputs'):
+            return f'stage{index}'  # the backbone knows whether it exists
+        indexed = outputs if index < 0 else backbone.indexed_outputs
+        if -len(indexed) <= index < len(indexed):
+            return indexed[index]
+    names = ', '.join(dict.fromkeys([*by_probe, *known]))
+    raise UserError(
+        f'{type(backbone).__name__} has no stage {stage}: expected {names}, or an index in '
+        'out_indices.'
+    )

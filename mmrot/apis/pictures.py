@@ -1,5 +1,6 @@
 """Plot what a network sees, learned and predicts, given its config and checkpoint."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def plot_attention(
         UserError: If a stage does not exist or returns no map, a power is not positive, or an
             image does not exist.
     """
-    if not powers or min(powers) <= 0:
+    if not powers or not all(0 < power < math.inf for power in powers):
         raise UserError(f'powers={tuple(powers)} are not one or more positive numbers.')
     cfg, probes = open_config(config, image_folder)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
@@ -214,6 +215,10 @@ def plot_neighbours(
     query_data, bank_data = build_split(query_cfg, split), build_split(bank_cfg, bank)
     queries = _select(query_data, images, count)
     same = bank == split
+    if not 1 <= k <= len(known.files) - same:
+        raise UserError(
+            f'k={k} is not from 1 to {len(known.files) - same}, the number of images to compare.'
+        )
     similarities, indices = (
         x.numpy()
         for x in nearest_neighbours(found.stages[name][queries], known.stages[name], k + same)
@@ -286,11 +291,11 @@ def _stage(
 ) -> tuple[str, Features]:
     """Extract the average-pooled features of one stage, by default the last output."""
     folder = None if out is None else Path(out, split)
-    stages = None if stage is None else [stage]
+    stages = -1 if stage is None else stage
     features = extract_features(
         config, checkpoint, folder, split, image_folder, stages, 'avg', trust
     )
-    return list(features.stages)[-1], features
+    return next(iter(features.stages)), features
 
 
 def _select(dataset: Any, names: Sequence[str] | None, count: int) -> list[int]:

@@ -61,7 +61,8 @@ def pool_features(output: Tensor, pool: Pool = 'avg') -> Tensor:
         (N, D).
 
     Raises:
-        UserError: If the output is not a tensor of these shapes.
+        UserError: If the output is not a tensor of these shapes or the map is too
+            small for the window.
 
     Example:
         >>> pool_features(torch.rand(2, 256, 13, 13), 9000).shape
@@ -80,7 +81,12 @@ def pool_features(output: Tensor, pool: Pool = 'avg') -> Tensor:
         side = max(1, round((pool / output.shape[1]) ** 0.5))
         return F.adaptive_avg_pool2d(output, min(side, *output.shape[2:])).flatten(1)
     if isinstance(pool, Mapping):
-        return F.avg_pool2d(output, **pool).flatten(1)
+        try:
+            return F.avg_pool2d(output, **pool).flatten(1)
+        except RuntimeError as error:
+            raise UserError(
+                f'Cannot pool a map of {tuple(output.shape[2:])} with {dict(pool)}: {error}.'
+            ) from error
     raise UserError(f"pool={pool!r} is neither 'avg', nor a size, nor a dict.")
 
 
@@ -111,6 +117,11 @@ def pooled_batches(
             data = data_preprocessor(batch)
             outputs = backbone(data['inputs'])
             kinds = ['avg'] * len(outputs) if pools is None else pools
+            if len(outputs) != len(kinds):
+                raise UserError(
+                    f'{type(backbone).__name__} returns {len(outputs)} outputs, but has '
+                    f'out_indices for {len(kinds)}.'
+                )
             yield (
                 [pool_features(x, kind) for x, kind in zip(outputs, kinds, strict=True)],
                 data.get('data_samples'),
@@ -188,7 +199,7 @@ def extract_dataset(
         UserError: If features are not finite, or the folder contains features from
             another source or damaged files.
     """
-    files, labels, classes = _annotations(dataset)
+    files, labels, classes = read_annotations(dataset)
     _, first = next(_extract(backbone, data_preprocessor, dataset, pools, [[0]], 0))
     sizes = {name: feature.shape[1] for name, feature in first.items()}
     if folder is None:
@@ -201,7 +212,10 @@ def extract_dataset(
             'stages': sizes,
             'classes': list(classes),
             'multi_label': labels is not None and labels.ndim == 2,
-            'files': hashlib.sha256('\n'.join(files).encode()).hexdigest(),
+            # with sizes, since another photo may have the same name
+            'files': hashlib.sha256(
+                '\n'.join(f'{file} {_size(file)}' for file in files).encode()
+            ).hexdigest(),
             'labels': hashlib.sha256(
                 repr(labels if labels is None else labels.tolist()).encode()
             ).hexdigest(),
@@ -273,24 +287,40 @@ def load_features(folder: str | Path) -> Features:
         name: _map(folder / f'{name}.npy', (meta['images'], size), 'r')
         for name, size in meta['stages'].items()
     }
-    with (folder / _CSV).open(newline='', encoding='utf-8') as file:
-        rows = list(csv.DictReader(file))
-    if len(rows) != meta['images']:
-        raise UserError(f'{folder / _CSV} has {len(rows)} images, expected {meta["images"]}.')
-    classes = tuple(meta['classes'])
-    labels: np.ndarray | None = None
-    if meta['multi_label']:
-        labels = np.zeros((len(rows), len(classes)), np.int8)
-        for target, row in zip(labels, rows, strict=True):
-            target[_indices(row['difficult'])] = -1
-            target[_indices(row['label'])] = 1
-    elif 'label' in rows[0]:
-        labels = np.array([int(row['label']) for row in rows])
-    return Features(stages, [row['file'] for row in rows], labels, classes)
+    path = folder / _CSV
+    try:
+        with path.open(newline='', encoding='utf-8') as file:
+            rows = list(csv.DictReader(file))
+        if len(rows) != meta['images']:
+            raise UserError(f'{path} has {len(rows)} images, expected {meta["images"]}.')
+        classes = tuple(meta['classes'])
+        labels: np.ndarray | None = None
+        if meta['multi_label']:
+            labels = np.zeros((len(rows), len(classes)), np.int8)
+            for target, row in zip(labels, rows, strict=True):
+                target[_indices(row['difficult'])] = -1
+                target[_indices(row['label'])] = 1
+        elif 'label' in rows[0]:
+            labels = np.array([int(row['label']) for row in rows])
+        files = [row['file'] for row in rows]
+    except (OSError, KeyError, IndexError, TypeError, AttributeError, csv.Error) as error:
+        raise UserError(f'{path} is missing or damaged: {error!r}.') from error
+    return Features(stages, files, labels, classes)
 
 
-def _annotations(dataset: Any) -> tuple[list[str], np.ndarray | None, tuple[str, ...]]:
-    """Read file names, labels and classes without running the pipeline."""
+def read_annotations(dataset: Any) -> tuple[list[str], np.ndarray | None, tuple[str, ...]]:
+    """Read the annotations of a data set without running its pipeline.
+
+    Args:
+        dataset: See :func:`extract_dataset`.
+
+    Returns:
+        Files, labels and classes, see :class:`Features`.
+
+    Raises:
+        UserError: If there are no images, or images with several classes, but no names
+            of classes.
+    """
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     if not infos:
         raise UserError('The data set has no images.')
@@ -301,6 +331,8 @@ def _annotations(dataset: Any) -> tuple[list[str], np.ndarray | None, tuple[str,
         return files, None, classes
     if all(np.ndim(label) == 0 for label in given):
         return files, np.array([int(label) for label in given]), classes
+    if not classes:
+        raise UserError('The data set has images with several classes, but no names of classes.')
     targets: np.ndarray = np.zeros((len(infos), len(classes)), np.int8)
     for target, info in zip(targets, infos, strict=True):
         target[list(info.get('gt_label_difficult') or [])] = -1
@@ -341,7 +373,8 @@ def _start(
                 )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    if taken := [path.name for path in folder.glob('*.npy') if path.stem in meta['stages']]:
+    taken = [path.name for path in folder.glob('*.npy') if path.stem in meta['stages']]
+    if taken and not (folder / _DONE).exists():  # not from a start that was interrupted
         raise UserError(f'{folder} has {taken[0]} without {_JSON}. Use another folder.')
     with (folder / _CSV).open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
@@ -357,7 +390,9 @@ def _start(
                 values = (';'.join(map(str, np.flatnonzero(target == v))) for v in (1, -1))
                 writer.writerow([name, *values])
     arrays = {name: (np.float32, (meta['images'], size)) for name, size in meta['stages'].items()}
-    for name, (dtype, shape) in {**arrays, 'done': (bool, (meta['images'],))}.items():
+    # first, so that an interrupted start is recognised
+    np.lib.format.open_memmap(folder / _DONE, 'w+', bool, (meta['images'],)).flush()
+    for name, (dtype, shape) in arrays.items():
         np.lib.format.open_memmap(folder / f'{name}.npy', 'w+', dtype, shape).flush()
     # last, so that a folder with it has all files
     write_atomically(folder / _JSON, json.dumps(meta, indent=2) + '\n')
@@ -365,11 +400,21 @@ def _start(
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / _JSON).read_text(encoding='utf-8'))
+        meta = json.loads((folder / _JSON).read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise UserError(f'{folder} has no {_JSON}: it is not a folder of features.') from None
     except ValueError as error:
         raise UserError(f'{folder / _JSON} is damaged: {error}.') from error
+    keys = {'images', 'stages', 'classes', 'multi_label'}
+    if not isinstance(meta, dict) or not keys <= meta.keys():
+        raise UserError(
+            f'{folder / _JSON} is damaged: it does not have {", ".join(sorted(keys))}.'
+        )
+    return meta
+
+
+def _size(file: str) -> int | None:
+    return Path(file).stat().st_size if Path(file).is_file() else None
 
 
 def _map(path: Path, shape: tuple[int, ...], mode: Any) -> np.ndarray:

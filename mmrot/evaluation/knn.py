@@ -76,7 +76,9 @@ def _unit_block(
     block = block.to(device, torch.float32)
     norms = torch.linalg.vector_norm(block, dim=1, keepdim=True)  # (B, 1)
     if not (finite := norms.isfinite()).all():
-        raise UserError(f'{name} vector {start + int(finite.int().argmin())} is not finite.')
+        raise UserError(
+            f'The norm of {name} vector {start + int(finite.int().argmin())} is not finite.'
+        )
     return block / norms.clamp_min(1e-12)
 
 
@@ -151,8 +153,8 @@ def knn_accuracy(
         k → top-1 accuracy in percent.
 
     Raises:
-        UserError: If a set is empty or the numbers of features and labels differ; see
-            also :func:`nearest_neighbours`.
+        UserError: If a set is empty, the numbers of features and labels differ, a label
+            is negative, or there are no ``ks``; see also :func:`nearest_neighbours`.
 
     Example:
         >>> bank = np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -164,6 +166,10 @@ def knn_accuracy(
             raise UserError(f'There are no {name} vectors.')
         if len(vectors) != len(labels):
             raise UserError(f'{len(vectors)} {name} vectors have {len(labels)} labels.')
+        if (lowest := int(np.asarray(labels).min())) < 0:
+            raise UserError(f'Labels of {name} vectors include {lowest}.')
+    if not ks or min(ks) < 1:
+        raise UserError(f'ks={tuple(ks)} are not one or more positive integers.')
     similarities, indices = nearest_neighbours(queries, bank, max(ks), device)
     truth, known = (
         torch.as_tensor(np.asarray(x)).long().to(device) for x in (query_labels, bank_labels)

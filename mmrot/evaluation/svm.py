@@ -108,10 +108,12 @@ def evaluate_svm(
         test images by each of :data:`MEASURES`, all from 0 to 1.
 
     Raises:
-        UserError: If a class has fewer than 3 training images or no test image,
-            features are not finite, or ``folder`` contains results of other features.
+        UserError: If a class has fewer than 3 positives or negatives among the
+            training images or no test image, features are not finite, or ``folder``
+            contains results of other features.
     """
-    return _per_class(_evaluate_class, train, test, classes, folder, jobs, _FOLDS, costs)
+    check_counts(train[1], test[1], classes)
+    return _per_class(_evaluate_class, train, test, classes, folder, jobs, costs)
 
 
 def evaluate_low_shot(
@@ -151,9 +153,8 @@ def evaluate_low_shot(
         UserError: If a class has fewer than k positives or 19k negatives; see also
             :func:`evaluate_svm`.
     """
-    results = _per_class(
-        _low_shot_class, train, test, classes, folder, jobs, max(ks), costs, ks, samples
-    )
+    check_counts(train[1], test[1], classes, ks)
+    results = _per_class(_low_shot_class, train, test, classes, folder, jobs, costs, ks, samples)
     tested = np.array([result['test'] for result in results])  # (C, K, S, costs, measures)
     # None (not enough images) becomes NaN
     validated = np.array(
@@ -176,6 +177,40 @@ def evaluate_low_shot(
     return summary
 
 
+def check_counts(
+    train_labels: np.ndarray,
+    test_labels: np.ndarray,
+    classes: Sequence[str],
+    ks: Sequence[int] | None = None,
+) -> None:
+    """Check that there are enough images of each class.
+
+    Args:
+        train_labels: Labels of the training images, see :func:`class_targets`.
+        test_labels: Labels of the test images.
+        classes: Names of the classes.
+        ks: Numbers of positives of low-shot SVMs; None for cross-validation.
+
+    Raises:
+        UserError: If a class has too few training images or no test image, or too few
+            training images do not have it.
+    """
+    positives = max(ks) if ks else _FOLDS
+    negatives = NEGATIVES_PER_POSITIVE * positives if ks else _FOLDS
+    train, test = (class_targets(x, len(classes)) for x in (train_labels, test_labels))
+    for index, name in enumerate(classes):
+        # cross-validation counts images with difficult objects only as negatives
+        is_negative = train[:, index] == 0 if ks else train[:, index] != 1
+        for needed, found, what in (
+            (positives, int((train[:, index] == 1).sum()), 'training images'),
+            (negatives, int(is_negative.sum()), 'negatives'),
+        ):
+            if found < needed:
+                raise UserError(f'Class {name} has {found} {what}; at least {needed} are needed.')
+        if not (test[:, index] == 1).any():
+            raise UserError(f'Class {name} has no test images.')
+
+
 def draw_low_shot(targets: np.ndarray, k: int, seed: Sequence[int]) -> np.ndarray:
     """Draw k positives and 19k negatives of one class without replacement.
 
@@ -188,15 +223,13 @@ def draw_low_shot(targets: np.ndarray, k: int, seed: Sequence[int]) -> np.ndarra
         Indices (20k,), positives first.
 
     Raises:
-        UserError: If there are too few.
+        ValueError: If there are too few, see :func:`check_counts`.
     """
     rng = np.random.default_rng(seed)
-    drawn = []
-    for value, count, name in ((1, k, 'positives'), (0, NEGATIVES_PER_POSITIVE * k, 'negatives')):
-        indices = np.flatnonzero(targets == value)
-        if len(indices) < count:
-            raise UserError(f'k={k} needs {count} {name}, but there are {len(indices)}.')
-        drawn.append(rng.choice(indices, count, replace=False))
+    drawn = [
+        rng.choice(np.flatnonzero(targets == value), count, replace=False)
+        for value, count in ((1, k), (0, NEGATIVES_PER_POSITIVE * k))
+    ]
     return np.concatenate(drawn)
 
 
@@ -207,21 +240,12 @@ def _per_class(
     classes: Sequence[str],
     folder: str | Path,
     jobs: int,
-    fewest: int,
     *settings: Any,
 ) -> list[dict[str, Any]]:
     """Evaluate the classes that have no result in the folder yet."""
     train_features, test_features = unit_features(train[0]), unit_features(test[0])
     train_targets = class_targets(train[1], len(classes))
     test_targets = class_targets(test[1], len(classes))
-    for index, name in enumerate(classes):
-        positives = int((train_targets[:, index] == 1).sum())
-        if positives < fewest:
-            raise UserError(
-                f'Class {name} has {positives} training images; at least {fewest} are needed.'
-            )
-        if not (test_targets[:, index] == 1).any():
-            raise UserError(f'Class {name} has no test images.')
     fingerprint = hashlib.sha256(repr(settings).encode())
     for array in (train_features, train_targets, test_features, test_targets):
         fingerprint.update(np.ascontiguousarray(array).data)

@@ -27,6 +27,7 @@ class Record:
     chance: float | None = None  # accuracy of guessing, in percent
     majority: float | None = None  # accuracy of always answering the most frequent class
     seed: int | None = None
+    sample: int | None = None  # index of the draw of the training images
     config: str | None = None
     config_sha256: str | None = None  # without seeds and paths
     checkpoint: str | None = None  # pretrained backbone, 'random' or 'random-rescaled'
@@ -41,6 +42,7 @@ class Record:
     samples_per_epoch: int | None = None
     batch_size: int | None = None  # on all devices together
     seconds: int | None = None  # duration of training, since the last start or in total
+    costs: dict[str, float] | None = None  # column → cost of its SVMs
     settings: dict[str, Any] | None = None  # of the study that the run belongs to
     processes: int | None = None
     device: str | None = None  # name of the GPU, or 'cpu'

@@ -44,7 +44,7 @@ class ResultTable:
 
     A table that is not a published one has only measured numbers. Rows and columns
     without a number are omitted. Runs that differ only in
-    their seed are averaged.
+    their seed or their draw of training images are averaged.
 
     Args:
         records: Records of one table and one data set.
@@ -172,10 +172,10 @@ class ResultTable:
 
 
 def _check_seeds(cell: str, records: Sequence[Record]) -> None:
-    """Check that the runs of a cell differ only in their seed.
+    """Check that the runs of a cell differ only in their seed and their draw.
 
     Raises:
-        UserError: If they differ in another field or share a seed.
+        UserError: If they differ in another field or share both.
     """
     for field in records[0].experiment:
         values = sorted({str(record.experiment[field]) for record in records})
@@ -184,8 +184,8 @@ def _check_seeds(cell: str, records: Sequence[Record]) -> None:
                 f'{cell}: cannot average runs of different experiments, {field} '
                 f'{" and ".join(values)}.'
             )
-    seeds = [record.seed for record in records]
-    if len(set(seeds)) < len(seeds):
+    if len({(record.seed, record.sample) for record in records}) < len(records):
+        seeds = [record.seed for record in records]
         raise UserError(f'{cell}: several runs have the same seed, {seeds}.')
 
 

@@ -32,12 +32,15 @@ def embed(
         Points (N, 2) and the labels of both axes.
 
     Raises:
-        UserError: If there are fewer than 4 images or another method is asked for.
+        UserError: If there are fewer than 4 images or 2 features, or another method is
+            asked for.
     """
     if method not in METHODS:
         raise UserError(f'method={method} is not one of {", ".join(METHODS)}.')
     if len(features) < 4:
         raise UserError(f'{len(features)} images are too few, expected at least 4.')
+    if features.shape[1] < 2:
+        raise UserError('A stage with one feature has no projection to two dimensions.')
     unit = normalize(features)
     if method == 'pca':
         pca = PCA(2, random_state=seed)

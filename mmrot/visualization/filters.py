@@ -40,7 +40,11 @@ def first_layer_filters(backbone: nn.Module) -> Tensor:
         )
     filters = first.weight.detach().float()  # (F, C, h, w)
     norm = next((m for m in layers[convs[0] + 1 :] if not isinstance(m, nn.Identity)), None)
-    if isinstance(norm, _BatchNorm) and norm.num_features == len(filters):
+    if (
+        isinstance(norm, _BatchNorm)
+        and norm.num_features == len(filters)
+        and norm.running_var is not None  # else the scale depends on the batch
+    ):
         scale = (norm.running_var + norm.eps).rsqrt()  # (F,)
         if norm.weight is not None:
             scale = scale * norm.weight

@@ -3,8 +3,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from .style import paper_style
+
 
 @torch.no_grad()
+@paper_style()
 def draw_rotation_predictions(model: nn.Module, images: Tensor) -> Figure:
     """Plot the rotated copies of images with their predicted rotations.
 

@@ -3,7 +3,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from helpers import shipped, write_photo
+import torch
+from helpers import run_ranks, shipped, write_photo
 
 import mmrot
 from mmrot.apis import feature_evaluation
@@ -12,7 +13,7 @@ from mmrot.apis.feature_evaluation import evaluate_features
 from mmrot.errors import UserError
 from mmrot.evaluation.knn import knn_accuracy
 from mmrot.evaluation.svm import evaluate_low_shot, evaluate_svm
-from mmrot.results import read_records
+from mmrot.results import read_records, result_tables
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_low_shot_has_a_record_for_each_sample(tmp_path, digits, monkeypatch):
     )
     evaluate_features('lowshot', digits, 'random', tmp_path, pool='avg', ks=[1, 2], jobs=1)
     records = read_records(tmp_path)
-    assert [(record.row, record.seed) for record in records] == [
+    assert [(record.row, record.sample) for record in records] == [
         (row, sample)
         for row in (
             *('random', 'random, cost chosen on training images'),
@@ -73,6 +74,9 @@ def test_low_shot_has_a_record_for_each_sample(tmp_path, digits, monkeypatch):
         for sample in (0, 1)
     ]
     assert all(list(record.values) == ['1', '2'] for record in records)
+    assert all(record.seed == 0 for record in records)  # of the random network
+    assert all(record.costs.keys() == {'1', '2'} for record in records)
+    assert {cost for record in records for cost in record.costs.values()} <= {1, 10}
     assert '(n=2)' in (tmp_path / 'results.md').read_text()
 
 
@@ -83,3 +87,55 @@ def test_data_without_labels_are_an_error(tmp_path, digits):
     cfg = with_image_folder(digits, str(tmp_path / 'photos'), str(tmp_path / 'photos'))
     with pytest.raises(UserError, match='The train data of the config have no labels'):
         evaluate_features('knn', cfg, 'random', tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    ('kind', 'ks', 'message'),
+    [
+        ('knn', None, 'k=200 exceeds the number of training images, 60'),
+        ('lowshot', [96], r'Class \d has \d+ training images; at least 96'),
+        ('lowshot', [3], r'Class \d has \d\d negatives; at least 57'),
+    ],
+)
+def test_too_few_images_are_reported_before_the_extraction(tmp_path, digits, kind, ks, message):
+    digits.train_dataloader.dataset.indices = 60
+    with pytest.raises(UserError, match=message):
+        evaluate_features(kind, digits, 'random', tmp_path / 'run', ks=ks)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_random_networks_of_two_seeds_share_a_table(tmp_path, digits, monkeypatch):
+    monkeypatch.setattr(
+        feature_evaluation, 'evaluate_low_shot', partial(evaluate_low_shot, costs=(1.0,))
+    )
+    records = []
+    for seed in (0, 1):
+        digits.randomness = dict(seed=seed)
+        records += evaluate_features(
+            'lowshot', digits, 'random', tmp_path / str(seed), pool='avg', ks=[1], jobs=1
+        )
+    assert {(record.seed, record.sample) for record in records} == {
+        (seed, sample) for seed in (0, 1) for sample in range(5)
+    }
+    (table,) = result_tables(records)
+    assert '(n=10)' in table.to_markdown()
+
+
+def _evaluate_in_two_ranks(folder) -> None:
+    cfg = shipped('rotnet/nin4_digits.py')
+    cfg.train_dataloader.dataset.indices = 40
+    cfg.test_dataloader.dataset.indices = 20
+    records = evaluate_features('knn', cfg, 'random', folder / 'run', ks=[3])
+    assert len(records) == (torch.distributed.get_rank() == 0)
+
+
+@pytest.mark.slow
+def test_evaluation_in_two_processes(tmp_path):
+    run_ranks(_evaluate_in_two_ranks, 2, tmp_path)
+    (record,) = read_records(tmp_path / 'run')
+    cfg = shipped('rotnet/nin4_digits.py')
+    cfg.train_dataloader.dataset.indices = 40
+    cfg.test_dataloader.dataset.indices = 20
+    (alone,) = evaluate_features('knn', cfg, 'random', tmp_path / 'alone', ks=[3])
+    assert record.values == pytest.approx(alone.values, abs=1e-4)

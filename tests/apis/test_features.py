@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 import mmrot
+from mmrot.apis.features import build_backbone
 from mmrot.errors import UserError
 from mmrot.models import NIN
 
@@ -96,6 +97,42 @@ def test_configs_of_the_resnet50_page_have_its_feature_sizes(tmp_path, name, siz
     assert {stage: array.shape[1] for stage, array in features.stages.items()} == sizes
 
 
+def backbone_and_names(backbone, stages, probes=()):
+    cfg = Config(dict(model=dict(backbone=backbone), default_scope='mmpretrain'))
+    network, names, _ = build_backbone(cfg, 'random', stages, probes, trust=False)
+    return network, names
+
+
+@pytest.mark.parametrize(
+    ('out_indices', 'stages', 'expected'),
+    [
+        ((7,), None, ['fc7']),
+        ((7,), 0, ['pool1']),
+        ((7,), ['conv2', 'conv1', 'pool1'], ['conv1', 'pool1', 'conv2']),
+        ((7,), ['stage3', 'conv3'], ['conv3', 'conv4']),
+        (('conv1', 'conv5'), -1, ['conv5']),
+        (('conv1', 'conv5'), -2, ['conv1']),
+    ],
+)
+def test_outputs_of_alexnet_have_one_name_in_all_configs(out_indices, stages, expected):
+    backbone = dict(type='mmrot.AlexNet', out_indices=out_indices)
+    network, names = backbone_and_names(backbone, stages)
+    assert names == network.outputs == expected
+
+
+def test_names_of_other_backbones():
+    resnet = dict(type='mmrot.ResNet', depth=18)
+    assert backbone_and_names(resnet, [0, 'layer4'])[1] == ['stem', 'layer4']
+    probes = [f'feature{i}' for i in range(1, 6)]
+    assert backbone_and_names(resnet, ['feature5', 'stem'], probes)[1] == ['feature1', 'feature5']
+    theirs = dict(type='mmpretrain.ResNet', depth=18, out_indices=(1, 3))
+    assert backbone_and_names(theirs, None)[1] == ['stage1', 'stage3']
+    assert backbone_and_names(theirs, -2)[1] == ['stage1']
+    assert backbone_and_names(theirs, ['stage2', 0])[1] == ['stage0', 'stage2']
+    with pytest.raises(UserError, match='ResNet has no stages 9'):
+        backbone_and_names(theirs, [9])
+
+
 def test_folder_of_photos_without_labels(tmp_path, digits):
     rng = np.random.default_rng(0)
     for name in ('b/2.jpg', 'a/1.jpg', 'a/3.jpg'):
@@ -115,10 +152,9 @@ def test_another_checkpoint_does_not_resume(tmp_path, digits, checkpoint):
 
 
 def test_what_does_not_exist_is_named(digits, checkpoint):
-    with pytest.raises(UserError, match='Stage conv9 does not exist: expected one of block1,'):
-        mmrot.extract_features(digits, 'random', stages=['conv9'])
-    with pytest.raises(UserError, match='NIN has no stages 7'):
-        mmrot.extract_features(digits, 'random', stages=[7])
+    for stage in ('conv9', 7, -2):
+        with pytest.raises(UserError, match=f'NIN has no stage {stage}: expected block1, block2,'):
+            mmrot.extract_features(digits, 'random', stages=[stage])
     digits.model.backbone.width = 12
     with pytest.raises(UserError, match='does not match NIN'):
         mmrot.extract_features(digits, checkpoint)

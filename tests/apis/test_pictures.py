@@ -85,8 +85,10 @@ def test_attention_of_the_stages_of_figure_3(digits):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(stages=['conv9']), 'Stage conv9 does not exist'),
+        (dict(stages=['conv9']), 'NIN has no stage conv9'),
         (dict(powers=[0]), r'powers=\(0,\) are not'),
+        (dict(powers=[float('nan')]), r'powers=\(nan,\) are not'),
+        (dict(powers=[1, float('inf')]), r'powers=\(1, inf\) are not'),
         (dict(images=['cat.jpg']), '0 images of the data are named cat.jpg'),
         (dict(count=0), 'count=0 is not a positive integer'),
         (dict(split='val', image_folder='nowhere'), 'nowhere'),
@@ -177,7 +179,7 @@ def test_neighbours_of_a_folder_are_in_the_folder(tmp_path, digits):
     arguments = dict(k=2, count=1, image_folder=str(tmp_path / 'photos'), out=tmp_path / 'kept')
     assert len(plot_neighbours(digits, 'random', **arguments).axes) == 3
     assert (tmp_path / 'kept/test/block4.npy').exists()
-    with pytest.raises(UserError, match='k=4 is not from 1 to 3'):
+    with pytest.raises(UserError, match='k=3 is not from 1 to 2'):
         plot_neighbours(digits, 'random', **{**arguments, 'k': 3})
 
 

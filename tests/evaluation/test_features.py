@@ -103,6 +103,8 @@ def test_tokens_are_averaged_and_vectors_stay():
     x = torch.rand(2, 5, 3)
     torch.testing.assert_close(pool_features(x), x.mean(1))
     torch.testing.assert_close(pool_features(x[:, 0], 9000), x[:, 0])
+    with pytest.raises(UserError, match=r'Cannot pool a map of \(2, 2\) with .*: .*too small'):
+        pool_features(torch.ones(1, 3, 2, 2), dict(kernel_size=5))
     with pytest.raises(UserError, match='Cannot pool list'):
         pool_features([x])
 
@@ -160,6 +162,60 @@ def test_interrupted_extraction_resumes(tmp_path, monkeypatch):
     for name in ('map.npy', 'top.npy', 'images.csv', 'features.json'):
         whole = (tmp_path / 'whole' / name).read_bytes()
         assert (tmp_path / 'resumed' / name).read_bytes() == whole
+
+
+def test_start_that_was_interrupted_is_repeated(tmp_path, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setattr(module, 'write_atomically', Images(broken=0).__getitem__)
+        with pytest.raises(TypeError):
+            extract(Images(11), folder=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *('done.npy', 'map.npy', 'top.npy', 'images.csv')
+    }
+    extract(Images(11), folder=tmp_path)
+    (tmp_path / 'features.json').unlink()  # without done.npy, the arrays are somebody's
+    with pytest.raises(UserError, match=r'has (map|top)\.npy without features\.json'):
+        extract(Images(11), folder=tmp_path)
+
+
+def test_other_photos_of_the_same_names_are_not_taken_for_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'photos').mkdir()
+    (tmp_path / 'photos/2.jpg').write_bytes(b'cat')
+    extract(Images(3), folder=tmp_path / 'features')
+    (tmp_path / 'photos/2.jpg').write_bytes(b'another')
+    with pytest.raises(UserError, match='has features with a different files'):
+        extract(Images(3), folder=tmp_path / 'features')
+
+
+@pytest.mark.parametrize(
+    ('name', 'content'),
+    [
+        ('features.json', '{}'),
+        ('features.json', '[1'),
+        ('images.csv', 'file\n' * 13),
+        ('images.csv', 'label\n' + '0\n' * 11),
+        ('images.csv', 'file,label\n' + 'photos/0.jpg\n' * 11),
+        ('images.csv', None),
+    ],
+)
+def test_damaged_descriptions_are_named(tmp_path, name, content):
+    extract(Images(11), folder=tmp_path)
+    (tmp_path / name).unlink() if content is None else (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=name.replace('.', r'\.') + ' (has 12|is)'):
+        load_features(tmp_path)
+
+
+def test_outputs_without_a_name_are_an_error():
+    with pytest.raises(UserError, match='Outputs returns 2 outputs, but has out_indices for 1'):
+        extract(Images(3), pools={'map': 'avg'})
+
+
+def test_images_of_several_classes_need_names_of_classes():
+    images = Images(2, [[0, 1], [1]])
+    images.metainfo = {}
+    with pytest.raises(UserError, match='no names of classes'):
+        extract(images)
 
 
 def test_finished_extraction_is_only_read(tmp_path):

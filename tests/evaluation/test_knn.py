@@ -97,7 +97,7 @@ def test_reads_memory_maps(tmp_path):
 def test_values_that_are_not_finite_are_named():
     bank = np.ones((5, 2))
     bank[3, 1] = np.nan
-    with pytest.raises(UserError, match='bank vector 3 is not finite'):
+    with pytest.raises(UserError, match='norm of bank vector 3 is not finite'):
         nearest_neighbours(np.ones((2, 2)), bank, 1)
 
 
@@ -109,5 +109,10 @@ def test_arguments_that_do_not_fit_are_named():
         nearest_neighbours(np.ones((5, 3)), ones, 1)
     with pytest.raises(UserError, match='5 bank vectors have 4 labels'):
         knn_accuracy(ones, labels, ones, labels[:4], [1])
+    with pytest.raises(UserError, match='Labels of query vectors include -1'):
+        knn_accuracy(ones, labels - 1, ones, labels, [1])
+    for ks in ([], [3, 0]):
+        with pytest.raises(UserError, match='not one or more positive integers'):
+            knn_accuracy(ones, labels, ones, labels, ks)
     with pytest.raises(UserError, match='no query vectors'):
         knn_accuracy(ones[:0], labels[:0], ones, labels, [1])

@@ -8,8 +8,10 @@ from sklearn.model_selection import cross_val_score
 from sklearn.svm import LinearSVC
 
 from mmrot.errors import UserError
+from mmrot.evaluation.average_precision import average_precision_interpolated
 from mmrot.evaluation.svm import (
     COSTS,
+    check_counts,
     class_targets,
     draw_low_shot,
     evaluate_low_shot,
@@ -146,6 +148,42 @@ def test_low_shot_reports_the_costs_of_test_and_validation(tmp_path):
     assert np.mean(summary[4]['interpolated']) > 0.95
 
 
+def test_low_shot_svms_see_the_draw_only_and_are_scored_on_the_rest(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = (rng.random(120) < 0.2).astype(int)
+    targets = np.stack([labels, 1 - labels], 1).astype(np.int8)[:, :1]
+    targets[100:] = np.where(targets[100:] == 1, -1, targets[100:])  # difficult objects
+    features = rng.normal(size=(120, 4)) + labels[:, None]
+    test_targets = targets[::-1].copy()
+    test_features = features[::-1] + rng.normal(size=(120, 4))
+    summary = evaluate_low_shot(
+        (features, targets), (test_features, test_targets), ['bird'], tmp_path, ks=(2,),
+        costs=(0.5,), samples=3, jobs=1,
+    )  # fmt: skip
+    units = [
+        x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-5) for x in (features, test_features)
+    ]
+    tested, validated = [], []
+    for sample in range(3):
+        drawn = draw_low_shot(targets[:, 0], 2, (sample, 2, 0))
+        svm = LinearSVC(C=0.5, class_weight={0: 1, 1: 2}, max_iter=2000, random_state=0)
+        svm.fit(units[0][drawn], targets[drawn, 0])
+        counted = test_targets[:, 0] >= 0
+        tested.append(
+            average_precision_score(
+                test_targets[counted, 0], svm.decision_function(units[1][counted])
+            )
+        )
+        left = np.setdiff1d(np.flatnonzero(targets[:, 0] >= 0), drawn)
+        validated.append(
+            average_precision_interpolated(svm.decision_function(units[0][left]), targets[left, 0])
+        )
+    assert len(set(tested)) == 3
+    assert summary[2]['area'] == pytest.approx(tested)
+    (found,) = (json.loads(path.read_text()) for path in tmp_path.glob('*.json'))
+    assert found['validation'] == [[[pytest.approx(value)] for value in validated]]
+
+
 def test_low_shot_without_images_left_has_no_validated_cost(tmp_path):
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(40, 3)), np.arange(40) // 2  # 2 of each of 20 classes
@@ -161,12 +199,22 @@ def test_too_few_images_of_a_class_are_an_error(tmp_path):
     train = (features, labels)
     with pytest.raises(UserError, match='Class car has 2 training images; at least 3'):
         evaluate_svm(train, train, CLASSES, tmp_path, jobs=1)
-    with pytest.raises(UserError, match='Class boat has 3 training images; at least 4'):
-        evaluate_low_shot(train, train, CLASSES[:2], tmp_path, ks=(4,), jobs=1)
-    with pytest.raises(UserError, match='k=1 needs 19 negatives, but there are 5'):
-        evaluate_low_shot(train, train, CLASSES[:2], tmp_path, ks=(1,), jobs=1)
+    with pytest.raises(UserError, match='Class bird has 4 training images; at least 5'):
+        evaluate_low_shot(train, train, CLASSES, tmp_path, ks=(1, 5), jobs=1)
+    with pytest.raises(UserError, match='Class bird has 5 negatives; at least 19 are needed'):
+        evaluate_low_shot(train, train, CLASSES, tmp_path, ks=(1,), jobs=1)
+    with pytest.raises(UserError, match='Class bird has 0 negatives; at least 3 are needed'):
+        evaluate_svm((features, np.zeros(9, int)), train, CLASSES, tmp_path, jobs=1)
     with pytest.raises(UserError, match='Class car has no test images'):
-        evaluate_low_shot(train, (features[:7], labels[:7]), CLASSES, tmp_path, ks=(1,), jobs=1)
+        evaluate_svm((features, np.arange(9) // 3), (features, labels % 2), CLASSES, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_with_difficult_objects_only_are_no_negatives_of_low_shot_svms():
+    targets = np.array([[1]] + [[0]] * 18 + [[-1]] * 5)
+    with pytest.raises(UserError, match='Class bird has 18 negatives; at least 19'):
+        check_counts(targets, targets, ['bird'], [1])
+    check_counts(np.vstack([targets, [[0]]]), targets, ['bird'], [1])
 
 
 def test_features_that_are_not_finite_are_an_error(tmp_path):

@@ -33,6 +33,8 @@ def test_axes_of_pca_state_their_share_of_variance():
 def test_few_images_and_unknown_methods_are_errors():
     with pytest.raises(UserError, match='3 images are too few'):
         embed(np.eye(3))
+    with pytest.raises(UserError, match='one feature'):
+        embed(np.ones((5, 1)))
     with pytest.raises(UserError, match='method=umap is not one of pca, tsne'):
         embed(np.eye(5), 'umap')
 

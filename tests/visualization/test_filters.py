@@ -24,7 +24,9 @@ def test_filters_are_scaled_by_batch_norm():
     )
 
 
-@pytest.mark.parametrize('norm', [nn.ReLU(), nn.BatchNorm2d(5)])
+@pytest.mark.parametrize(
+    'norm', [nn.ReLU(), nn.BatchNorm2d(5), nn.BatchNorm2d(2, track_running_stats=False)]
+)
 def test_filters_without_their_batch_norm_are_the_weights(norm):
     backbone = network(norm, channels=1)
     torch.testing.assert_close(first_layer_filters(backbone), backbone[1].weight)

@@ -5,6 +5,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.runner import Runner
 
+from mmrot.errors import UserError
 from mmrot.files import write_atomically
 from mmrot.registry import HOOKS
 
@@ -45,9 +46,17 @@ class CheckpointHook(MMEngineCheckpointHook):
 
     file_backend: Any
     best_ckpt_path: str | None
+    # of mmrot.RankMonitor
+    _default_greater_keys = [*MMEngineCheckpointHook._default_greater_keys, 'rank/']
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare, and look for the best checkpoint in this work directory."""
+        """Prepare, and look for the best checkpoint in this work directory.
+
+        Raises:
+            UserError: If the best checkpoint is asked for, but there is no validation.
+        """
+        if self.save_best is not None and runner.val_loop is None:
+            raise UserError(f'save_best={self.save_best} needs validation, which is off.')
         super().before_train(runner)
         self.file_backend = _Deferred(self.file_backend)
         resumed = Path(runner._load_from) if runner._resume else Path()

@@ -26,6 +26,7 @@ from mmrot.engine.evaluation_data import preprocessor_config
 from mmrot.engine.held_log import without_log
 from mmrot.errors import UserError
 from mmrot.evaluation.features import Features, extract_dataset, pool_features
+from mmrot.models.backbones import output_names
 
 
 class FeatureMonitor(Hook):
@@ -43,8 +44,8 @@ class FeatureMonitor(Hook):
     Subclasses define ``name``, the prefix of their metrics, and :meth:`evaluate`.
 
     Args:
-        stages: Modules of the backbone, such as ``'block2'``, ``'conv3'`` or ``'layer4.0'``.
-            Defaults to the outputs of the backbone.
+        stages: One or several outputs or modules of the backbone, such as ``'block2'``,
+            ``'conv3'`` or ``'layer4.0'``. Defaults to what the backbone returns.
         interval: Number of epochs between measurements, or of iterations if the training loop
             counts these. Defaults to that of the validation. The end of the training is
             always measured.
@@ -59,7 +60,7 @@ class FeatureMonitor(Hook):
 
     def __init__(
         self,
-        stages: Sequence[str] | None = None,
+        stages: str | Sequence[str] | None = None,
         interval: int | None = None,
         num_images: int = 50_000,
         batch_size: int = 128,
@@ -67,7 +68,7 @@ class FeatureMonitor(Hook):
     ) -> None:
         if interval is not None and interval < 1:
             raise UserError(f'interval={interval} is below 1.')
-        self.stages = stages
+        self.stages = [stages] if isinstance(stages, str) else stages
         self.interval = interval
         self.num_images = num_images
         self.batch_size = batch_size
@@ -176,7 +177,7 @@ class _PooledStages(nn.Module):
 
     Args:
         backbone: Backbone that returns a tuple.
-        stages: Names of its modules. Defaults to its outputs.
+        stages: Names of its outputs or modules. Defaults to what it returns.
 
     Raises:
         UserError: If there is no such module.
@@ -185,12 +186,13 @@ class _PooledStages(nn.Module):
     def __init__(self, backbone: nn.Module, stages: Sequence[str] | None) -> None:
         super().__init__()
         self.backbone = backbone
-        self.stages = stages
+        modules = getattr(backbone, 'output_modules', {})
+        self.stages = {name: modules.get(name, name) for name in stages or ()}
         known = dict(backbone.named_modules())
-        if unknown := [name for name in stages or () if name not in known]:
+        if unknown := [name for name, module in self.stages.items() if module not in known]:
             children = ', '.join(name for name, _ in backbone.named_children())
             raise UserError(f"The backbone has no stage '{unknown[0]}'. It has {children}.")
-        self.names = list(stages) if stages else _output_names(backbone)
+        self.names = list(self.stages) or output_names(backbone)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return (N, C) of each stage for images (N, 3, H, W)."""
@@ -205,8 +207,8 @@ class _PooledStages(nn.Module):
             return lambda module, args, output: pooled.update({name: pool_features(output)})
 
         handles = [
-            self.backbone.get_submodule(name).register_forward_hook(pool(name))
-            for name in self.stages
+            self.backbone.get_submodule(module).register_forward_hook(pool(name))
+            for name, module in self.stages.items()
         ]
         try:
             self.backbone(x)
@@ -223,16 +225,6 @@ class _PooledStages(nn.Module):
                 f'Use one of {children}.'
             )
         return tuple(pooled[name] for name in self.stages)
-
-
-def _output_names(backbone: nn.Module) -> list[str]:
-    """Return the names of a backbone's outputs, ``stage<index>`` if they have none."""
-    if hasattr(backbone, 'outputs'):  # mmrot.AlexNet
-        return list(backbone.outputs)
-    indices = getattr(backbone, 'out_indices', (0,))
-    indices = (indices,) if isinstance(indices, int) else indices
-    names = getattr(backbone, 'all_stages', ())
-    return [names[index] if names else f'stage{index}' for index in indices]
 
 
 @contextmanager

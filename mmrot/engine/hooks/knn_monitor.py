@@ -1,5 +1,7 @@
 from typing import Any
 
+from mmengine.device import get_device
+
 from mmrot.evaluation.features import Features
 from mmrot.evaluation.knn import knn_accuracy
 from mmrot.registry import HOOKS
@@ -21,7 +23,7 @@ class KNNMonitor(LabelledMonitor):
             the config.
         k: Number of neighbours.
         temperature: Temperature of the votes. None gives every neighbour one vote.
-        stages: Modules of the backbone. Defaults to its outputs.
+        stages: Outputs or modules of the backbone. Defaults to what it returns.
         interval: Number of epochs, or iterations, between measurements. Defaults to that of
             the validation.
         num_images: Upper bound on the images per data set, which are evenly spaced in it.
@@ -45,7 +47,9 @@ class KNNMonitor(LabelledMonitor):
         accuracies = {}
         for stage, bank in train.stages.items():
             found = knn_accuracy(
-                test.stages[stage], test.labels, bank, train.labels, [self.k], self.temperature
+                *(test.stages[stage], test.labels, bank, train.labels, [self.k]),
+                self.temperature,
+                get_device(),
             )
             accuracies[f'accuracy_{stage}'] = found[self.k]
         return accuracies

@@ -10,7 +10,8 @@ from mmrot.registry import HOOKS
 
 from .labelled_monitor import LabelledMonitor
 
-_C = 0.01  # inverse strength of the L2 regularisation
+# Strength of the L2 regularisation relative to the mean loss of an image, for any number of them.
+_REGULARISATION = 0.002
 
 
 @HOOKS.register_module()
@@ -27,7 +28,7 @@ class LinearMonitor(LabelledMonitor):
             to the training data of the config, with the test pipeline.
         test_dataset: Config of the data set that is classified. Defaults to the test data of
             the config.
-        stages: Modules of the backbone. Defaults to its outputs.
+        stages: Outputs or modules of the backbone. Defaults to what it returns.
         interval: Number of epochs, or iterations, between measurements. Defaults to that of
             the validation.
         num_images: Upper bound on the images per data set, which are evenly spaced in it.
@@ -45,7 +46,8 @@ class LinearMonitor(LabelledMonitor):
         train, test = features['train'], features['test']
         accuracies = {}
         for stage, vectors in train.stages.items():
-            probe = make_pipeline(StandardScaler(), LogisticRegression(C=_C, max_iter=100))
+            classifier = LogisticRegression(C=1 / (_REGULARISATION * len(vectors)), max_iter=100)
+            probe = make_pipeline(StandardScaler(), classifier)
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', ConvergenceWarning)
                 probe.fit(vectors, train.labels)

@@ -22,7 +22,7 @@ class RankMonitor(FeatureMonitor):
     Args:
         dataset: Config of the data set. Defaults to the training data of the config, with the
             test pipeline.
-        stages: Modules of the backbone. Defaults to its outputs.
+        stages: Outputs or modules of the backbone. Defaults to what it returns.
         interval: Number of epochs, or iterations, between measurements. Defaults to that of
             the validation.
         num_images: Upper bound on the images, which are evenly spaced in the data set; the

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from mmrot.errors import UserError
 from mmrot.registry import MODELS
 
-from .layers import check_frozen_stages, check_out_indices, freeze, norm_relu
+from .layers import check_frozen_stages, freeze, norm_relu, select_outputs
 
 # in channels, out channels, kernel size, stride, padding, whether a max pool follows
 _CONVS = {
@@ -92,7 +92,7 @@ class AlexNet(BaseModule):
     Args:
         out_indices: Outputs to return, in the order of the network: indices of
             stages (0 for conv1 with its pool, 5 for pool5, 7 for fc7) or names of
-            the released code, one of ``AlexNet.OUTPUTS``.
+            the released code, some of ``AlexNet.OUTPUTS``.
         frozen_stages: Number of leading stages whose weights and running
             statistics are frozen; -1 freezes none.
         norm_cfg: Normalisation after every layer. None builds the network after
@@ -131,8 +131,14 @@ class AlexNet(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.convolutional = convolutional
-        self.out_indices = tuple(out_indices)
-        self.outputs = _output_names(self.out_indices)
+        self.all_outputs = self.OUTPUTS
+        self.indexed_outputs = [_POOL_AFTER.get(stage, stage) for stage in self.STAGES]
+        self.outputs = select_outputs(out_indices, self.all_outputs, self.indexed_outputs)
+        # the modules that return the outputs, where these are not stages
+        self.output_modules = {
+            **{conv: f'{conv}.relu' for conv in _POOL_AFTER},
+            **{pool: f'{conv}.pool' for conv, pool in _POOL_AFTER.items()},
+        }
         # load_backbone ignores weights of stages that are listed here but not built
         self.all_stages = self.STAGES
         last = self.outputs[-1].replace('pool1', 'conv1').replace('pool2', 'conv2')
@@ -182,27 +188,3 @@ class AlexNet(BaseModule):
             else:
                 outs[name] = x = stage(x)
         return tuple(outs[name] for name in self.outputs)
-
-
-def _output_names(out_indices: tuple[int | str, ...]) -> list[str]:
-    """Return the names of outputs, some of ``AlexNet.OUTPUTS``.
-
-    Raises:
-        UserError: If an index or a name is out of range or they do not follow the
-            order of the network.
-    """
-    indices = [index for index in out_indices if isinstance(index, int)]
-    names = [name for name in out_indices if isinstance(name, str)]
-    if not names:
-        stages = [
-            AlexNet.STAGES[index] for index in check_out_indices(indices, len(AlexNet.STAGES))
-        ]
-        return [_POOL_AFTER.get(stage, stage) for stage in stages]
-    for name in out_indices:
-        if name not in AlexNet.OUTPUTS:
-            raise UserError(
-                f'out_indices={out_indices}: {name!r} is not one of {", ".join(AlexNet.OUTPUTS)}.'
-            )
-    if sorted(set(names), key=AlexNet.OUTPUTS.index) != names:
-        raise UserError(f'out_indices={out_indices} do not follow the order of the network.')
-    return names

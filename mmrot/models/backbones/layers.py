@@ -1,4 +1,4 @@
-"""Building blocks and checks shared by NIN and AlexNet."""
+"""Building blocks and checks shared by the backbones."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -34,26 +34,54 @@ def norm_relu(
     return modules
 
 
-def check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
-    """Check the indices of the stages to return.
+def select_outputs(
+    out_indices: Sequence[int | str], all_outputs: Sequence[str], indexed: Sequence[str]
+) -> list[str]:
+    """Return the names of the outputs that ``out_indices`` selects.
 
     Args:
-        out_indices: Strictly increasing indices.
-        num_stages: Number of stages of the backbone.
-
-    Returns:
-        The indices as a tuple.
+        out_indices: Indices into ``indexed``, or names, in the order of the network.
+        all_outputs: Names of all outputs of the network, in order.
+        indexed: Names of those that have an index.
 
     Raises:
-        UserError: If there are none, they do not increase, or one is not in
-            ``[0, num_stages)``.
+        UserError: If there are none, one does not exist, or they are not in the order
+            of the network.
     """
-    indices = tuple(out_indices)
-    if not indices or list(indices) != sorted(set(indices)):
-        raise UserError(f'out_indices={indices} are not one or more increasing indices.')
-    if indices[0] < 0 or indices[-1] >= num_stages:
-        raise UserError(f'out_indices={indices} are not between 0 and {num_stages - 1}.')
-    return indices
+    names = []
+    for item in out_indices:
+        if isinstance(item, str):
+            if item not in all_outputs:
+                raise UserError(
+                    f'out_indices={tuple(out_indices)}: {item!r} is not one of '
+                    f'{", ".join(all_outputs)}.'
+                )
+            names.append(item)
+        elif 0 <= item < len(indexed):
+            names.append(indexed[item])
+        else:
+            raise UserError(
+                f'out_indices={tuple(out_indices)} are not between 0 and {len(indexed) - 1}.'
+            )
+    if not names or sorted(set(names), key=all_outputs.index) != names:
+        raise UserError(
+            f'out_indices={tuple(out_indices)} are not one or more outputs in the order of the '
+            'network.'
+        )
+    return names
+
+
+def output_names(backbone: nn.Module) -> list[str]:
+    """Return the names of what a backbone returns.
+
+    Args:
+        backbone: One of mmrot's, whose outputs have names, or any other; its outputs
+            are called ``stage<index>`` by their index in ``out_indices``.
+    """
+    if hasattr(backbone, 'outputs'):
+        return list(backbone.outputs)
+    indices = getattr(backbone, 'out_indices', 0)
+    return [f'stage{i}' for i in ((indices,) if isinstance(indices, int) else indices)]
 
 
 def check_frozen_stages(frozen_stages: int, num_stages: int) -> int:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from mmrot.errors import UserError
 from mmrot.registry import MODELS
 
-from .layers import check_frozen_stages, check_out_indices, freeze, norm_relu
+from .layers import check_frozen_stages, freeze, norm_relu, select_outputs
 
 
 def nin_block(
@@ -48,7 +48,8 @@ class NIN(BaseModule):
     Args:
         num_blocks: 3, 4 or 5.
         width: Channels of the widest layers, a multiple of 6.
-        out_indices: Blocks to return, 0 for block 1; the last block by default.
+        out_indices: Blocks to return, by index (0 for block 1) or name (``'block1'``);
+            the last block by default.
         frozen_stages: Number of leading blocks whose weights and running
             statistics are frozen; -1 freezes none.
         norm_cfg: Normalisation after every convolution. None builds the network
@@ -71,7 +72,7 @@ class NIN(BaseModule):
         self,
         num_blocks: int = 4,
         width: int = 192,
-        out_indices: Sequence[int] | None = None,
+        out_indices: Sequence[int | str] | None = None,
         frozen_stages: int = -1,
         norm_cfg: dict | None = dict(type='BN'),
         init_cfg: dict | list | None = None,
@@ -81,14 +82,16 @@ class NIN(BaseModule):
             raise UserError(f'num_blocks={num_blocks} is not 3, 4 or 5.')
         if width < 6 or width % 6:
             raise UserError(f'width={width} is not a multiple of 6.')
-        self.out_indices = check_out_indices(
-            (num_blocks - 1,) if out_indices is None else out_indices, num_blocks
-        )
-        self.frozen_stages = check_frozen_stages(frozen_stages, self.out_indices[-1] + 1)
-
         # load_backbone ignores weights of stages that are listed here but not built
         self.all_stages = [f'block{index + 1}' for index in range(num_blocks)]
-        self.stages = self.all_stages[: self.out_indices[-1] + 1]
+        self.all_outputs = self.indexed_outputs = self.all_stages
+        self.outputs = select_outputs(
+            (num_blocks - 1,) if out_indices is None else out_indices,
+            self.all_outputs,
+            self.indexed_outputs,
+        )
+        self.stages = self.all_stages[: self.all_stages.index(self.outputs[-1]) + 1]
+        self.frozen_stages = check_frozen_stages(frozen_stages, len(self.stages))
         in_channels = 3
         for index, name in enumerate(self.stages):
             channels = (width, width * 5 // 6, width // 2) if index == 0 else (width,) * 3
@@ -119,8 +122,8 @@ class NIN(BaseModule):
             Maps (N, C, H', W'), in the order of the blocks.
         """
         outs = []
-        for index, name in enumerate(self.stages):
+        for name in self.stages:
             x = getattr(self, name)(x)  # (N, C, H', W')
-            if index in self.out_indices:
+            if name in self.outputs:
                 outs.append(x)
         return tuple(outs)

@@ -6,6 +6,8 @@ from torch import Tensor
 from mmrot.errors import UserError
 from mmrot.registry import MODELS
 
+from .layers import select_outputs
+
 
 @MODELS.register_module()
 class ResNet(MMPretrainResNet):
@@ -17,28 +19,25 @@ class ResNet(MMPretrainResNet):
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        out_indices: Maps to return, in increasing order: 0 for the stem, 1 to 4
-            for the stages; at least one stage.
+        out_indices: Maps to return, in the order of the network: 0 or ``'stem'``, 1 to
+            4 or ``'layer1'`` to ``'layer4'`` for the stages; at least one stage.
         **kwargs: Other arguments of mmpretrain's ``ResNet``.
 
     Raises:
         UserError: If ``out_indices`` contains no stage or is out of range.
     """
 
-    def __init__(self, depth: int, out_indices: Sequence[int] = (0, 1, 2, 3, 4), **kwargs) -> None:
-        indices = sorted(set(out_indices))
-        if (
-            list(out_indices) != indices
-            or not indices
-            or indices[0] < 0
-            or not 0 < indices[-1] < 5
-        ):
-            raise UserError(
-                f'out_indices={tuple(out_indices)} are not increasing indices from 0 (the stem) '
-                'to 4 with at least one stage.'
-            )
-        super().__init__(depth, out_indices=[i - 1 for i in indices if i > 0], **kwargs)
-        self.with_stem = indices[0] == 0
+    def __init__(
+        self, depth: int, out_indices: Sequence[int | str] = (0, 1, 2, 3, 4), **kwargs
+    ) -> None:
+        names = ['stem', 'layer1', 'layer2', 'layer3', 'layer4']
+        outputs = select_outputs(out_indices, names, names)
+        if outputs == ['stem']:
+            raise UserError('out_indices selects the stem only; at least one stage is needed.')
+        stages = [names.index(name) - 1 for name in outputs if name != 'stem']
+        super().__init__(depth, out_indices=stages, **kwargs)
+        self.all_outputs = self.indexed_outputs = names
+        self.outputs = outputs
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the selected feature maps.
@@ -51,10 +50,10 @@ class ResNet(MMPretrainResNet):
             (N, C, H/2, W/2).
         """
         stem = self.stem(x) if self.deep_stem else self.relu(self.norm1(self.conv1(x)))
-        outs = [stem] if self.with_stem else []
+        outs = [stem] if 'stem' in self.outputs else []
         x = self.maxpool(stem)
-        for index, name in enumerate(self.res_layers):
+        for name in self.res_layers:
             x = getattr(self, name)(x)
-            if index in self.out_indices:
+            if name in self.outputs:
                 outs.append(x)
         return tuple(outs)

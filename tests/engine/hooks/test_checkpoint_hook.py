@@ -33,6 +33,13 @@ def test_old_checkpoint_is_removed_after_the_new_one_is_saved(tmp_path, monkeypa
     assert names(tmp_path) == ['epoch_3.pth']
 
 
+def test_best_checkpoint_needs_validation(tmp_path):
+    cfg = tiny_config(tmp_path, **{'default_hooks.checkpoint.save_best': 'rotation/accuracy'})
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    with pytest.raises(UserError, match=r"save_best=\['rotation/accuracy'\] needs validation"):
+        Runner.from_cfg(cfg).train()
+
+
 def test_copied_work_dir_resumes_from_its_own_checkpoint(tmp_path):
     changes = {
         'val_evaluator.type': 'mmrot.RotationAccuracy',

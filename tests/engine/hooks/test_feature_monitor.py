@@ -9,6 +9,7 @@ from torch import nn
 
 from mmrot.apis import with_labelled_folder, with_monitors
 from mmrot.config import config_path
+from mmrot.engine.hooks import KNNMonitor, LinearMonitor, RankMonitor
 from mmrot.engine.hooks.feature_monitor import (
     _averaged_statistics,
     _PooledStages,
@@ -16,7 +17,8 @@ from mmrot.engine.hooks.feature_monitor import (
 )
 from mmrot.engine.runner import Runner
 from mmrot.errors import UserError
-from mmrot.models import NIN
+from mmrot.evaluation.features import Features
+from mmrot.models import NIN, AlexNet, ResNet
 
 
 def train(work_dir, folder, *names, **hook):
@@ -77,6 +79,76 @@ def test_stages_are_pooled_by_name():
     torch.testing.assert_close(by_name, (first.mean((2, 3)), last.mean((2, 3))))
     with pytest.raises(UserError, match=r"no stage 'block9'\. It has block1, block2, block3"):
         _PooledStages(network, ['block9'])
+
+
+def test_stages_are_outputs_of_the_same_name():
+    network = AlexNet(('conv1', 'pool1', 'conv2', 'conv3')).eval()
+    images = torch.rand(1, 3, 96, 96)
+    expected = [x.mean((2, 3)) for x in network(images)]
+    stages = _PooledStages(network, ['pool1', 'conv1', 'conv2'])(images)
+    torch.testing.assert_close(stages, (expected[1], expected[0], expected[2]))
+    assert _PooledStages(network, None).names == ['conv1', 'pool1', 'conv2', 'conv3']
+    assert _PooledStages(ResNet(18, out_indices=(0, 4)), None).names == ['stem', 'layer4']
+    assert RankMonitor(stages='block2').stages == ['block2']
+
+
+def test_monitor_leaves_a_run_by_iterations_unchanged(tmp_path):
+    steps = {}
+    for name, monitors in (('without', []), ('with', ['rank'])):
+        forget_jobs()
+        cfg = tiny_config(tmp_path / name)
+        cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=5, val_interval=2)
+        cfg.param_scheduler = None
+        cfg.default_hooks.checkpoint.update(by_epoch=False, interval=5)
+        cfg.log_processor = dict(by_epoch=False)
+        cfg = with_monitors(cfg, monitors)
+        Runner.from_cfg(cfg).train()
+        steps[name] = [r['step'] for r in logged(tmp_path / name) if 'rank/block4' in r]
+    assert steps == {'without': [], 'with': [0, 2, 4, 5]}
+    assert len(losses(tmp_path / 'with')) == 5
+    assert losses(tmp_path / 'with') == losses(tmp_path / 'without')
+
+
+def test_last_epoch_is_measured_and_best_checkpoint_follows_the_rank(tmp_path):
+    changes = {'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1}
+    cfg = with_monitors(tiny_config(tmp_path, **changes), ['rank'])
+    cfg.default_hooks.rank_monitor.interval = 2
+    cfg.default_hooks.checkpoint.save_best = 'rank/block4'
+    Runner.from_cfg(cfg).train()
+    rows = [row for row in logged(tmp_path) if 'rank/block4' in row]
+    assert [row['epoch'] for row in rows] == [0, 2, 3]
+    # the value of epoch 1 is that of the baseline; equal values do not replace the best one
+    ranks = {1: rows[0], 2: rows[1], 3: rows[2]}
+    best = max(ranks, key=lambda epoch: ranks[epoch]['rank/block4'])
+    assert [path.name for path in tmp_path.glob('best*')] == [f'best_rank_block4_epoch_{best}.pth']
+
+
+def features(vectors, labels):
+    labels = np.array(labels)
+    return Features({'last': np.array(vectors, np.float32)}, [''] * len(labels), labels, ())
+
+
+def test_knn_monitor_weights_the_votes():
+    # one neighbour of class 0 at an angle of 0, two of class 1 at 60 degrees
+    train = features([[1, 0], [0.5, 0.75**0.5], [0.5, -(0.75**0.5)]], [0, 1, 1])
+    test = features([[1, 0]] * 4, [0, 0, 0, 1])
+    data = {'train': train, 'test': test}
+    assert KNNMonitor(k=3).evaluate(data) == {'accuracy_last': 75}
+    assert KNNMonitor(k=3, temperature=None).evaluate(data) == {'accuracy_last': 25}
+    assert KNNMonitor(k=3, temperature=1.0).evaluate(data) == {'accuracy_last': 25}
+    assert KNNMonitor(k=1, temperature=None).evaluate(data) == {'accuracy_last': 75}
+
+
+@pytest.mark.parametrize('count', [30, 3000])
+def test_linear_monitor_is_fitted_to_the_training_set_and_scored_on_the_test_set(count):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, count)
+    vectors = np.eye(3)[labels] + rng.normal(scale=0.1, size=(count, 3))
+    train = features(100 * vectors, labels)  # features are standardised
+    # three of four test images have the class of their features
+    test = features(100 * np.eye(3)[[0, 1, 2, 0]], [0, 1, 2, 2])
+    assert LinearMonitor().evaluate({'train': train, 'test': test}) == {'accuracy_last': 75}
+    assert LinearMonitor().evaluate({'train': train, 'test': train}) == {'accuracy_last': 100}
 
 
 def _average_in_two_ranks(folder) -> None:

@@ -131,7 +131,7 @@ def test_alexnet_fc6_rejects_other_sizes_than_224():
     [
         (dict(out_indices=(8,)), r'out_indices=\(8,\) are not between 0 and 7'),
         (dict(out_indices=('conv1', 'pool3')), "'pool3' is not one of conv1, pool1"),
-        (dict(out_indices=('pool1', 'conv1')), 'do not follow the order of the network'),
+        (dict(out_indices=('pool1', 'conv1')), 'outputs in the order of the network'),
         (dict(out_indices=()), r'out_indices=\(\) are not one or more'),
         (dict(out_indices=(2,), frozen_stages=4), r'frozen_stages=4 is not between -1 and 3'),
     ],

@@ -94,7 +94,10 @@ def test_nin_starts_from_pytorchs_initialisation():
         (dict(width=100), 'width=100 is not a multiple of 6'),
         (dict(out_indices=(4,)), r'out_indices=\(4,\) are not between 0 and 3'),
         (dict(out_indices=(-1,)), r'out_indices=\(-1,\) are not between 0'),
-        (dict(out_indices=(2, 1)), r'out_indices=\(2, 1\) are not one or more increasing'),
+        (
+            dict(out_indices=(2, 1)),
+            r'out_indices=\(2, 1\) are not .* in the order',
+        ),
         (dict(out_indices=()), r'out_indices=\(\) are not one or more'),
         (dict(frozen_stages=5), r'frozen_stages=5 is not between -1 and 4'),
     ],

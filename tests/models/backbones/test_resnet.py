@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmpretrain.models import ResNet as MMPretrainResNet
 
+from mmrot.errors import UserError
 from mmrot.models import ResNet
 
 
@@ -30,7 +31,27 @@ def test_resnet_returns_selected_maps_and_freezes():
     assert len(ResNet(18, out_indices=(4,))(torch.rand(1, 3, 64, 64))) == 1
 
 
-@pytest.mark.parametrize('indices', [(), (0,), (5,), (2, 1), (-1, 2)])
-def test_resnet_rejects_invalid_out_indices(indices):
-    with pytest.raises(ValueError, match=r'out_indices=.*are not increasing indices from 0'):
+def test_resnet_selects_maps_by_name():
+    net, by_index = (ResNet(18, out_indices=i) for i in (('stem', 'layer2'), (0, 2)))
+    by_index.load_state_dict(net.state_dict())
+    net.eval()
+    by_index.eval()
+    images = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(net(images), by_index(images))
+    assert net.outputs == by_index.outputs == ['stem', 'layer2']
+
+
+@pytest.mark.parametrize(
+    ('indices', 'message'),
+    [
+        ((), 'not one or more outputs'),
+        ((0,), 'the stem only'),
+        ((5,), 'not between 0 and 4'),
+        ((2, 1), 'in the order of the network'),
+        ((-1, 2), 'not between 0 and 4'),
+        (('layer5',), "'layer5' is not one of stem, layer1"),
+    ],
+)
+def test_resnet_rejects_invalid_out_indices(indices, message):
+    with pytest.raises(UserError, match=message):
         ResNet(18, out_indices=indices)
