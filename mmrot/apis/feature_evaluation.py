@@ -31,7 +31,8 @@ from .features import RANDOM, extract_features
 KNN_KS = (10, 20, 100, 200)
 # Approximate number of elements per image to which the SVM protocol pools feature maps.
 SVM_ELEMENTS = 9000
-_INTERPOLATED, *_OTHER_MEASURES = MEASURES
+_INTERPOLATED, *_others = MEASURES
+_OTHER_MEASURES = tuple(_others)
 
 
 def evaluate_features(
@@ -116,6 +117,10 @@ def evaluate_features(
         records = _low_shot(train, test, row, common, work_dir / 'low_shot', ks, jobs)
     write_results(records, work_dir)
     print_tables(records)
+    for record in records:
+        if record.costs and record.sample == 0 and not record.row.endswith(_OTHER_MEASURES):
+            costs = ', '.join(f'{cost:g} for k = {k}' for k, cost in record.costs.items())
+            print(f'Costs, {record.row}: {costs}')
     return records
 
 
