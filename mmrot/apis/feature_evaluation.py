@@ -45,6 +45,7 @@ def evaluate_features(
     ks: Sequence[int] | None = None,
     jobs: int = -1,
     trust: bool = False,
+    overwrite: bool = False,
 ) -> list[Record]:
     """Extract features of the training and test data and evaluate them.
 
@@ -68,6 +69,8 @@ def evaluate_features(
             SVMs.
         jobs: Number of processes that train SVMs; -1 for one per core.
         trust: Whether to unpickle arbitrary objects in the checkpoint.
+        overwrite: Whether to replace the results of an earlier run, whose features and
+            SVMs are used again.
 
     Returns:
         Measured results; empty on ranks other than 0.
@@ -78,9 +81,11 @@ def evaluate_features(
             :func:`extract_features`.
     """
     work_dir = Path(work_dir)
-    check_unused(work_dir)
+    if not overwrite:
+        check_unused(work_dir, resumable=False)
     if pool is None:
-        pool = 'avg' if kind == 'knn' else cfg.get('pools') or SVM_ELEMENTS
+        # extract_features reads the pools of the config
+        pool = 'avg' if kind == 'knn' else None if cfg.get('pools') else SVM_ELEMENTS
     if stages is None and kind == 'knn':
         stages = -1
     if ks is None:

@@ -66,17 +66,21 @@ def extract_features(
         given.
 
     Raises:
-        UserError: If a stage does not exist, the checkpoint does not match the
+        UserError: If a stage does not exist, also in ``pool``, the checkpoint does not match the
             backbone, or the folder contains other features.
     """
     cfg, probes = open_config(config, image_folder)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         dataset = build_split(cfg, split)
-        backbone, names, origin = build_backbone(cfg, str(checkpoint), stages, probes, trust)
+        backbone, names, _, origin = build_backbone(cfg, str(checkpoint), stages, probes, trust)
         preprocessor = preprocessor_config(cfg)
         loader = cfg[f'{split}_dataloader']
         if pool is None:
             pool = cfg.get('pools') or 'avg'
+        elif isinstance(pool, Mapping) and (unknown := sorted(set(pool) - set(names))):
+            raise UserError(
+                f'pool has {unknown[0]}, which is not one of the stages, {", ".join(names)}.'
+            )
         pools = {
             name: pool.get(name, 'avg') if isinstance(pool, Mapping) else pool for name in names
         }
@@ -124,7 +128,7 @@ def build_backbone(
     stages: str | int | Sequence[str | int] | None,
     probes: Sequence[str],
     trust: bool,
-) -> tuple[nn.Module, list[str], dict[str, str]]:
+) -> tuple[nn.Module, list[str], list[str], dict[str, str]]:
     """Build a backbone that outputs the given stages, and load its weights.
 
     Args:
@@ -135,18 +139,21 @@ def build_backbone(
         trust: Whether to unpickle arbitrary objects in the checkpoint.
 
     Returns:
-        The backbone, the names of its outputs, and where its weights come from.
+        The backbone, the names of its outputs, the same in the order of ``stages``, and
+        where its weights come from.
     """
     config = cfg.model.backbone
     config.pop('frozen_stages', None)  # nothing is trained
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     set_random_seed(seed)
     backbone = MODELS.build(config)
-    outputs = output_names(backbone)
+    chosen = outputs = output_names(backbone)
     probe_of = dict(zip(outputs, probes, strict=True)) if len(probes) == len(outputs) else {}
     if stages is not None:
         stages = [stages] if isinstance(stages, str | int) else stages
-        chosen = {_output(stage, backbone, outputs, probe_of) for stage in stages}
+        chosen = list(
+            dict.fromkeys(_output(stage, backbone, outputs, probe_of) for stage in stages)
+        )
         if hasattr(backbone, 'all_outputs'):
             config.out_indices = sorted(chosen, key=backbone.all_outputs.index)
         else:
@@ -168,7 +175,10 @@ def build_backbone(
         )
         load_backbone(backbone, state, f'checkpoint {checkpoint}')
         origin = {'checkpoint': sha256(checkpoint) if Path(checkpoint).is_file() else checkpoint}
-    return backbone, [probe_of.get(name, name) for name in output_names(backbone)], origin
+    names, chosen = (
+        [probe_of.get(name, name) for name in found] for found in (output_names(backbone), chosen)
+    )
+    return backbone, names, chosen, origin
 
 
 def _output(

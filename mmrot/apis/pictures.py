@@ -1,6 +1,7 @@
-"""Plot what a network sees, learned and predicts, given its config and checkpoint."""
+"""Plot where a network looks and what it has learned, given its config and checkpoint."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from mmrot.visualization import (
 
 from .config_parts import is_a
 from .data_changes import with_image_folder
-from .features import build_backbone, extract_features, open_config
+from .features import RANDOM, build_backbone, extract_features, open_config
 from .models import get_model
 
 # p of the first stages in figure 3; later stages use the last one
@@ -49,7 +50,7 @@ def plot_attention(
     config: str | Path | Config,
     checkpoint: str | Path,
     stages: Sequence[str | int] = (0, 1, 2),
-    powers: Sequence[float] = _POWERS,
+    powers: Sequence[float] | None = None,
     images: Sequence[str] | None = None,
     count: int = 4,
     split: str = 'test',
@@ -62,8 +63,8 @@ def plot_attention(
         config: Pretraining or classification config, or its path.
         checkpoint: Pretraining checkpoint, bare backbone, or ``'random'``.
         stages: Stages that return maps, see :func:`extract_features`.
-        powers: Powers p of the stages in network order, see
-            :func:`mmrot.visualization.attention_maps`; further stages use the last one.
+        powers: Power p of each stage, see :func:`mmrot.visualization.attention_maps`;
+            further stages use the last one. Defaults to 1, 2 and 4.
         images: Files of the data, each as a path or its last parts; by default ``count``
             images evenly spaced over the data.
         count: Number of images.
@@ -72,9 +73,13 @@ def plot_attention(
         trust: Whether to unpickle arbitrary objects in the checkpoint, which can run code.
 
     Raises:
-        UserError: If a stage does not exist or returns no map, a power is not positive, or an
-            image does not exist.
+        UserError: If a stage does not exist or returns no map, a power is not positive or has no
+            stage, or an image does not exist.
     """
+    if powers is None:
+        powers = _POWERS[: len(stages)]
+    if len(powers) > len(stages):
+        raise UserError(f'{len(powers)} powers are too many for {len(stages)} stages.')
     if not powers or not all(0 < power < math.inf for power in powers):
         raise UserError(f'powers={tuple(powers)} are not one or more positive numbers.')
     cfg, probes = open_config(config, image_folder)
@@ -90,9 +95,10 @@ def plot_attention(
                 **normalisation(cfg),
             )
         ).to(get_device())
-        backbone, names, _ = build_backbone(cfg, str(checkpoint), stages, probes, trust)
+        backbone, names, chosen, _ = build_backbone(cfg, str(checkpoint), stages, probes, trust)
     pixels = _inputs(dataset, _select(dataset, images, count))  # (N, C, H, W)
-    by_stage = {name: powers[min(i, len(powers) - 1)] for i, name in enumerate(names)}
+    power_of = {name: powers[min(i, len(powers) - 1)] for i, name in enumerate(chosen)}
+    by_stage = {name: power_of[name] for name in names}
     attention = attention_maps(
         backbone.to(get_device()), preprocessor(dict(inputs=pixels))['inputs'], by_stage
     )
@@ -120,7 +126,7 @@ def plot_filters(
     """
     cfg, probes = open_config(config)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        backbone, _, _ = build_backbone(cfg, str(checkpoint), None, probes, trust)
+        backbone, *_ = build_backbone(cfg, str(checkpoint), None, probes, trust)
     filters = first_layer_filters(backbone)
     if filters.shape[1] == 3 and _loads_bgr(cfg, 'test') and not normalisation(cfg).get('to_rgb'):
         filters = filters.flip(1)
@@ -148,7 +154,7 @@ def plot_features(
         thumbnails: Whether to draw small images where there is room for them.
         split: ``'train'``, ``'val'`` or ``'test'`` data of the config.
         image_folder: Folder of photos, without labels, instead of the config's data.
-        out: Folder in which features are kept, in one subfolder per split.
+        out: Folder in which features are kept, in a subfolder per split and stage.
         trust: Whether to unpickle arbitrary objects in the checkpoint.
 
     Raises:
@@ -178,9 +184,9 @@ def plot_neighbours(
     stage: str | int | None = None,
     k: int = 8,
     images: Sequence[str] | None = None,
-    count: int = 6,
+    count: int = 4,
     split: str = 'test',
-    bank: str = 'train',
+    bank: str | None = None,
     image_folder: str | None = None,
     out: str | Path | None = None,
     trust: bool = False,
@@ -195,15 +201,19 @@ def plot_neighbours(
         images: Queries, see :func:`plot_attention`.
         count: Number of queries, if ``images`` is not given.
         split: Data of the queries: ``'train'``, ``'val'`` or ``'test'``.
-        bank: Data of the neighbours. If it is the same, a query is not its own neighbour.
+        bank: Data of the neighbours, ``'train'`` by default. If it is the same, a query is not its
+            own neighbour.
         image_folder: Folder of photos for both, instead of the config's data.
-        out: Folder in which features are kept, in one subfolder per split.
+        out: Folder in which features are kept, in a subfolder per split and stage.
         trust: Whether to unpickle arbitrary objects in the checkpoint.
 
     Raises:
-        UserError: If the stage or a query does not exist, or the bank has fewer than k images.
+        UserError: If the stage or a query does not exist, the bank has fewer than k images, or
+            both ``bank`` and ``image_folder`` are given.
     """
-    bank = split if image_folder is not None else bank
+    if image_folder is not None and bank is not None:
+        raise UserError('bank does not apply to a folder of photos, which is its own bank.')
+    bank = split if image_folder is not None else bank or 'train'
     name, found = _stage(config, checkpoint, stage, split, image_folder, out, trust)
     _, known = (
         (name, found)
@@ -256,6 +266,8 @@ def plot_confusion(
     Raises:
         UserError: If the config is not a pretraining config or the checkpoint does not match it.
     """
+    if str(checkpoint) == RANDOM:
+        raise UserError("A confusion matrix needs a pretrained network, not 'random'.")
     cfg, _ = open_config(config)
     if image_folder is not None:
         cfg = with_image_folder(cfg, image_folder, image_folder)
@@ -290,7 +302,7 @@ def _stage(
     trust: bool,
 ) -> tuple[str, Features]:
     """Extract the average-pooled features of one stage, by default the last output."""
-    folder = None if out is None else Path(out, split)
+    folder = None if out is None else Path(out, split, 'last' if stage is None else str(stage))
     stages = -1 if stage is None else stage
     features = extract_features(
         config, checkpoint, folder, split, image_folder, stages, 'avg', trust
@@ -304,10 +316,17 @@ def _select(dataset: Any, names: Sequence[str] | None, count: int) -> list[int]:
         if count < 1:
             raise UserError(f'count={count} is not a positive integer.')
         return np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int)).tolist()
-    files = [f'/{dataset.get_data_info(i).get("img_path", i)}' for i in range(len(dataset))]
+    files = [
+        os.path.abspath(str(dataset.get_data_info(i).get('img_path', i)))
+        for i in range(len(dataset))
+    ]
     chosen = []
     for name in names:
-        matches = [i for i, file in enumerate(files) if file.endswith(f'/{name.lstrip("/")}')]
+        path = os.path.abspath(name)
+        matches = [i for i, file in enumerate(files) if file == path]
+        if not matches:
+            end = f'/{os.path.normpath(name)}'
+            matches = [i for i, file in enumerate(files) if file.endswith(end)]
         if len(matches) != 1:
             raise UserError(f'{len(matches)} images of the data are named {name}, expected one.')
         chosen += matches

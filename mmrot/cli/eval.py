@@ -144,6 +144,12 @@ def _build_parser() -> argparse.ArgumentParser:
                 if name == 'knn'
                 else 'numbers of positives per class (default 1 2 4 8 16 32 64 96)',
             )
+        if not kind.trains:
+            child.add_argument(
+                '--overwrite',
+                action='store_true',
+                help='replace the results of an earlier run; its features are used again',
+            )
         if name in ('svm', 'lowshot'):
             child.add_argument(
                 '--jobs',
@@ -217,4 +223,5 @@ def main(argv: Sequence[str] | None = None) -> None:
                 getattr(args, 'k', None),
                 getattr(args, 'jobs', None) or -1,
                 args.trust,
+                args.overwrite,
             )

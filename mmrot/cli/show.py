@@ -1,4 +1,4 @@
-"""Plot what a network sees, learned and predicts."""
+"""Plot where a network looks, what it has learned and what it predicts."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -114,7 +114,6 @@ def _add_options(parser: argparse.ArgumentParser, kind: str) -> None:
             '--powers',
             nargs='+',
             type=float,
-            default=[1.0, 2.0, 4.0],
             metavar='P',
             help='power p of each stage, further stages use the last one (default 1 2 4)',
         )
@@ -145,8 +144,8 @@ def _add_options(parser: argparse.ArgumentParser, kind: str) -> None:
         parser.add_argument(
             '--bank',
             choices=['train', 'val', 'test'],
-            default='train',
-            help='data of the config in which neighbours are searched (default %(default)s)',
+            help="data of the config in which neighbours are searched (default 'train'); with "
+            '--image-folder, these are the photos themselves',
         )
     if kind in _WITH_IMAGES:
         parser.add_argument(

@@ -16,11 +16,12 @@ from .resume import list_checkpoints
 NUM_PER_CLASS = 'num_per_class'
 
 
-def check_unused(work_dir: str | Path) -> None:
+def check_unused(work_dir: str | Path, resumable: bool = True) -> None:
     """Check that a work directory contains no other run.
 
     Args:
         work_dir: Work directory of a run that starts from the first iteration.
+        resumable: Whether ``--resume`` is an option.
 
     Raises:
         UserError: If there are results or checkpoints.
@@ -28,7 +29,7 @@ def check_unused(work_dir: str | Path) -> None:
     for path in (Path(work_dir, 'results.json'), *list_checkpoints(work_dir)[:1]):
         if path.exists():
             raise UserError(
-                f'{path} is from an earlier run. Use --resume, another '
+                f'{path} is from an earlier run. Use {"--resume, " * resumable}another '
                 '--work-dir, or --overwrite to replace it.'
             )
 

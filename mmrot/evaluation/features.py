@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from mmrot.files import write_atomically
 Pool = str | int | Mapping[str, Any]
 
 _JSON, _CSV, _DONE = 'features.json', 'images.csv', 'done.npy'
+# Encoding and error handler of file names, which can be any bytes.
+_TEXT = ('utf-8', 'surrogateescape')
 _SECONDS_BETWEEN_FLUSHES = 10
 
 
@@ -77,17 +80,17 @@ def pool_features(output: Tensor, pool: Pool = 'avg') -> Tensor:
         return output.mean(1)
     if pool == 'avg':
         return output.mean((2, 3))
-    if isinstance(pool, int):
+    if isinstance(pool, int) and pool > 0:
         side = max(1, round((pool / output.shape[1]) ** 0.5))
         return F.adaptive_avg_pool2d(output, min(side, *output.shape[2:])).flatten(1)
     if isinstance(pool, Mapping):
         try:
             return F.avg_pool2d(output, **pool).flatten(1)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             raise UserError(
                 f'Cannot pool a map of {tuple(output.shape[2:])} with {dict(pool)}: {error}.'
             ) from error
-    raise UserError(f"pool={pool!r} is neither 'avg', nor a size, nor a dict.")
+    raise UserError(f"pool={pool!r} is neither 'avg', nor a positive integer, nor a dict.")
 
 
 @torch.no_grad()
@@ -213,12 +216,8 @@ def extract_dataset(
             'classes': list(classes),
             'multi_label': labels is not None and labels.ndim == 2,
             # with sizes, since another photo may have the same name
-            'files': hashlib.sha256(
-                '\n'.join(f'{file} {_size(file)}' for file in files).encode()
-            ).hexdigest(),
-            'labels': hashlib.sha256(
-                repr(labels if labels is None else labels.tolist()).encode()
-            ).hexdigest(),
+            'files': hashlib.sha256('\n'.join(map(_with_size, files)).encode(*_TEXT)).hexdigest(),
+            'labels': _hash(labels),
             **(source or {}),
         }
         if is_main_process():
@@ -227,10 +226,10 @@ def extract_dataset(
         if not (folder / _DONE).exists():
             return load_features(folder)
         arrays = {
-            name: _map(folder / f'{name}.npy', (len(files), size), 'r+')
+            name: _map(folder / f'{name}.npy', (len(files), size), np.float32, writable=True)
             for name, size in sizes.items()
         }
-        done = _map(folder / _DONE, (len(files),), 'r+')
+        done = _map(folder / _DONE, (len(files),), bool, writable=True)
 
     batches = [
         list(range(start, min(start + batch_size, len(files))))
@@ -284,15 +283,13 @@ def load_features(folder: str | Path) -> Features:
     if (folder / _DONE).exists():
         raise UserError(f'{folder}: the extraction has not finished. Run it again to resume.')
     stages = {
-        name: _map(folder / f'{name}.npy', (meta['images'], size), 'r')
+        name: _map(folder / f'{name}.npy', (meta['images'], size), np.float32)
         for name, size in meta['stages'].items()
     }
     path = folder / _CSV
     try:
-        with path.open(newline='', encoding='utf-8') as file:
+        with path.open(newline='', encoding=_TEXT[0], errors=_TEXT[1]) as file:
             rows = list(csv.DictReader(file))
-        if len(rows) != meta['images']:
-            raise UserError(f'{path} has {len(rows)} images, expected {meta["images"]}.')
         classes = tuple(meta['classes'])
         labels: np.ndarray | None = None
         if meta['multi_label']:
@@ -303,8 +300,12 @@ def load_features(folder: str | Path) -> Features:
         elif 'label' in rows[0]:
             labels = np.array([int(row['label']) for row in rows])
         files = [row['file'] for row in rows]
-    except (OSError, KeyError, IndexError, TypeError, AttributeError, csv.Error) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise UserError(f'{path} is missing or damaged: {error!r}.') from error
+    if len(files) != meta['images']:
+        raise UserError(f'{path} has {len(files)} images, expected {meta["images"]}.')
+    if _hash(labels) != meta['labels']:
+        raise UserError(f'{path} is damaged: these are not the labels that were written to it.')
     return Features(stages, files, labels, classes)
 
 
@@ -368,15 +369,13 @@ def _start(
         found = _read_meta(folder)
         for key, value in meta.items():
             if found.get(key) != value:
-                raise UserError(
-                    f'{folder} has features with a different {key}. Use another folder.'
-                )
+                raise UserError(f'The features in {folder} differ in "{key}". Use another folder.')
         return
     folder.mkdir(parents=True, exist_ok=True)
     taken = [path.name for path in folder.glob('*.npy') if path.stem in meta['stages']]
     if taken and not (folder / _DONE).exists():  # not from a start that was interrupted
         raise UserError(f'{folder} has {taken[0]} without {_JSON}. Use another folder.')
-    with (folder / _CSV).open('w', newline='', encoding='utf-8') as file:
+    with (folder / _CSV).open('w', newline='', encoding=_TEXT[0], errors=_TEXT[1]) as file:
         writer = csv.writer(file)
         if labels is None:
             writer.writerow(['file'])
@@ -405,26 +404,35 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         raise UserError(f'{folder} has no {_JSON}: it is not a folder of features.') from None
     except ValueError as error:
         raise UserError(f'{folder / _JSON} is damaged: {error}.') from error
-    keys = {'images', 'stages', 'classes', 'multi_label'}
-    if not isinstance(meta, dict) or not keys <= meta.keys():
-        raise UserError(
-            f'{folder / _JSON} is damaged: it does not have {", ".join(sorted(keys))}.'
-        )
+    keys = {'images', 'stages', 'classes', 'labels', 'multi_label'}
+    valid = isinstance(meta, dict) and keys <= meta.keys() and isinstance(meta['stages'], dict)
+    if not valid:
+        raise UserError(f'{folder / _JSON} is damaged: expected {", ".join(sorted(keys))}.')
     return meta
 
 
-def _size(file: str) -> int | None:
-    return Path(file).stat().st_size if Path(file).is_file() else None
+def _hash(labels: np.ndarray | None) -> str:
+    return hashlib.sha256(repr(labels if labels is None else labels.tolist()).encode()).hexdigest()
 
 
-def _map(path: Path, shape: tuple[int, ...], mode: Any) -> np.ndarray:
+def _with_size(file: str) -> str:
+    return f'{file} {Path(file).stat().st_size}' if Path(file).is_file() else file
+
+
+def _map(path: Path, shape: tuple[int, ...], dtype: type, writable: bool = False) -> np.ndarray:
     """Open a memory map and check its size."""
     try:
-        array = np.load(path, mmap_mode=mode)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f'{path} is missing or truncated: {error}.') from error
-    if array.shape != shape:
-        raise UserError(f'{path} has the shape {array.shape}, expected {shape}.')
+        # read-only first, since opening a map for writing would extend a truncated file
+        array = np.load(path, mmap_mode='r')
+        if writable:
+            array = np.load(path, mmap_mode='r+')
+    except (ValueError, OSError, EOFError, SyntaxError, TokenError) as error:
+        raise UserError(f'{path} is missing or damaged: {error}.') from error
+    if array.shape != shape or array.dtype != dtype:
+        raise UserError(
+            f'{path} has the shape {array.shape} and type {array.dtype}, expected {shape} and '
+            f'{np.dtype(dtype)}.'
+        )
     return array
 
 

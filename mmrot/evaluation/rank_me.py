@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmrot.errors import UserError
+
 
 def rank_me(embeddings: np.ndarray | Tensor) -> float:
     """Compute the effective rank of embeddings.
@@ -19,11 +21,21 @@ def rank_me(embeddings: np.ndarray | Tensor) -> float:
     Returns:
         From 1, if all embeddings are parallel, to min(N, D), if all singular values are equal.
 
+    Raises:
+        UserError: If there are no embeddings or they are not finite.
+
     Example:
         >>> round(rank_me(np.eye(4)), 3)
         4.0
     """
-    values = torch.linalg.svdvals(torch.as_tensor(embeddings).double())  # (min(N, D),)
+    embeddings = torch.as_tensor(embeddings).double()
+    if embeddings.ndim != 2 or not embeddings.numel() or not embeddings.isfinite().all():
+        finite = '' if embeddings.isfinite().all() else ', with values that are not'
+        raise UserError(
+            f'The effective rank needs finite embeddings (N, D), not '
+            f'{tuple(embeddings.shape)}{finite}.'
+        )
+    values = torch.linalg.svdvals(embeddings)  # (min(N, D),)
     # the paper's epsilon keeps the logarithm finite; without it, a zero adds nothing
     p = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
     return torch.special.entr(p).sum().exp().item()

@@ -193,8 +193,15 @@ def check_counts(
 
     Raises:
         UserError: If a class has too few training images or no test image, or too few
-            training images do not have it.
+            training images do not have it; or if ``ks`` or the labels are invalid.
     """
+    if ks is not None and (not ks or min(ks) < 1):
+        raise UserError(f'ks={tuple(ks)} are not one or more positive integers.')
+    for features_name, labels in (('training', train_labels), ('test', test_labels)):
+        if labels.ndim == 2 and labels.shape[1] != len(classes):
+            raise UserError(
+                f'The {features_name} labels have {labels.shape[1]} classes, not {len(classes)}.'
+            )
     positives = max(ks) if ks else _FOLDS
     negatives = NEGATIVES_PER_POSITIVE * positives if ks else _FOLDS
     train, test = (class_targets(x, len(classes)) for x in (train_labels, test_labels))
@@ -206,7 +213,7 @@ def check_counts(
             (negatives, int(is_negative.sum()), 'negatives'),
         ):
             if found < needed:
-                raise UserError(f'Class {name} has {found} {what}; at least {needed} are needed.')
+                raise UserError(f'Class {name} needs at least {needed} {what}, but has {found}.')
         if not (test[:, index] == 1).any():
             raise UserError(f'Class {name} has no test images.')
 
@@ -258,7 +265,7 @@ def _per_class(
     for index, file in enumerate(files):
         if not file.exists():
             missing.append(index)
-        elif json.loads(file.read_text(encoding='utf-8')).get('fingerprint') != stamp:
+        elif _read(file)['fingerprint'] != stamp:
             raise UserError(
                 f'{file} was computed from other features or settings. Use another folder.'
             )
@@ -277,7 +284,18 @@ def _per_class(
     for index, result in track(done, total=len(missing), description='SVMs', transient=True):
         content = {'fingerprint': stamp, 'name': classes[index], **result}
         write_atomically(files[index], json.dumps(content, indent=1) + '\n')
-    return [json.loads(file.read_text(encoding='utf-8')) for file in files]
+    return [_read(file) for file in files]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+        content['fingerprint']
+    except (ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f'{file} is damaged: {error!r}. Remove it to compute its class again.'
+        ) from error
+    return content
 
 
 def _indexed(index: int, evaluate: Callable, *args: Any) -> tuple[int, dict[str, Any]]:

@@ -37,8 +37,10 @@ def test_knn_of_the_last_stage(tmp_path, digits):
     assert record.values == pytest.approx({str(k): v for k, v in expected.items()}, abs=1e-3)
     assert (record.row, record.data, record.images) == ('random', 'Digits', len(test.files))
     assert '| RotNet' in (tmp_path / 'results.md').read_text()
-    with pytest.raises(UserError, match='earlier run'):
+    with pytest.raises(UserError, match=r'earlier run\. Use another --work-dir, or --overwrite'):
         evaluate_features('knn', digits, 'random', tmp_path, ks=[1])
+    evaluate_features('knn', digits, 'random', tmp_path, ks=[2], overwrite=True)
+    assert list(read_records(tmp_path)[0].values) == ['2']
 
 
 def test_svm_reports_three_measures_of_each_stage(tmp_path, digits, monkeypatch):
@@ -94,8 +96,8 @@ def test_data_without_labels_are_an_error(tmp_path, digits):
     ('kind', 'ks', 'message'),
     [
         ('knn', None, 'k=200 exceeds the number of training images, 60'),
-        ('lowshot', [96], r'Class \d has \d+ training images; at least 96'),
-        ('lowshot', [3], r'Class \d has \d\d negatives; at least 57'),
+        ('lowshot', [96], r'Class \d needs at least 96 training images'),
+        ('lowshot', [3], r'Class \d needs at least 57 negatives'),
     ],
 )
 def test_too_few_images_are_reported_before_the_extraction(tmp_path, digits, kind, ks, message):

@@ -99,7 +99,7 @@ def test_configs_of_the_resnet50_page_have_its_feature_sizes(tmp_path, name, siz
 
 def backbone_and_names(backbone, stages, probes=()):
     cfg = Config(dict(model=dict(backbone=backbone), default_scope='mmpretrain'))
-    network, names, _ = build_backbone(cfg, 'random', stages, probes, trust=False)
+    network, names, *_ = build_backbone(cfg, 'random', stages, probes, trust=False)
     return network, names
 
 
@@ -147,7 +147,7 @@ def test_folder_of_photos_without_labels(tmp_path, digits):
 
 def test_another_checkpoint_does_not_resume(tmp_path, digits, checkpoint):
     mmrot.extract_features(digits, 'random', out=tmp_path / 'features')
-    with pytest.raises(UserError, match='has features with a different checkpoint'):
+    with pytest.raises(UserError, match='differ in "checkpoint"'):
         mmrot.extract_features(digits, checkpoint, out=tmp_path / 'features')
 
 
@@ -155,6 +155,8 @@ def test_what_does_not_exist_is_named(digits, checkpoint):
     for stage in ('conv9', 7, -2):
         with pytest.raises(UserError, match=f'NIN has no stage {stage}: expected block1, block2,'):
             mmrot.extract_features(digits, 'random', stages=[stage])
+    with pytest.raises(UserError, match='pool has blok2, which is not one of the stages, block4'):
+        mmrot.extract_features(digits, 'random', pool={'blok2': 100})
     digits.model.backbone.width = 12
     with pytest.raises(UserError, match='does not match NIN'):
         mmrot.extract_features(digits, checkpoint)

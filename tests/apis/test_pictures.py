@@ -75,6 +75,13 @@ def test_attention_rotates_with_the_image(digits):
     assert [axes.get_ylabel() for axes in figure.axes[:2]] == ['input', 'stage0, p = 2']
 
 
+def test_powers_are_those_of_the_stages_as_given(digits):
+    stages = ['block3', 'block1', 'block2']
+    figure = plot_attention(digits, 'random', stages, [4, 1], count=1)
+    labels = [axes.get_ylabel() for axes in figure.axes[1:4]]
+    assert labels == ['block1, p = 1', 'block2, p = 1', 'block3, p = 4']
+
+
 def test_attention_of_the_stages_of_figure_3(digits):
     figure = plot_attention(digits, 'random', count=1)
     labels = [axes.get_ylabel() for axes in figure.axes[:4]]
@@ -87,6 +94,7 @@ def test_attention_of_the_stages_of_figure_3(digits):
     [
         (dict(stages=['conv9']), 'NIN has no stage conv9'),
         (dict(powers=[0]), r'powers=\(0,\) are not'),
+        (dict(powers=[1, 2, 3, 4]), '4 powers are too many for 3 stages'),
         (dict(powers=[float('nan')]), r'powers=\(nan,\) are not'),
         (dict(powers=[1, float('inf')]), r'powers=\(1, inf\) are not'),
         (dict(images=['cat.jpg']), '0 images of the data are named cat.jpg'),
@@ -178,7 +186,11 @@ def test_neighbours_of_a_folder_are_in_the_folder(tmp_path, digits):
         write_photo(tmp_path / 'photos' / f'{index}.jpg', np.random.default_rng(index))
     arguments = dict(k=2, count=1, image_folder=str(tmp_path / 'photos'), out=tmp_path / 'kept')
     assert len(plot_neighbours(digits, 'random', **arguments).axes) == 3
-    assert (tmp_path / 'kept/test/block4.npy').exists()
+    assert (tmp_path / 'kept/test/last/block4.npy').exists()
+    plot_neighbours(digits, 'random', **arguments, stage='block1')
+    assert (tmp_path / 'kept/test/block1/block1.npy').exists()
+    with pytest.raises(UserError, match='bank does not apply to a folder of photos'):
+        plot_neighbours(digits, 'random', **arguments, bank='train')
     with pytest.raises(UserError, match='k=3 is not from 1 to 2'):
         plot_neighbours(digits, 'random', **{**arguments, 'k': 3})
 
@@ -191,6 +203,17 @@ def test_confusion_of_a_network_that_always_answers_90(digits, tmp_path):
     (axes,) = plot_confusion(digits, tmp_path / 'a.pth').axes
     np.testing.assert_array_equal(axes.images[0].get_array(), [[0, 100, 0, 0]] * 4)
     assert axes.get_title() == '25.0 % of 80 copies right'
+
+
+def test_photos_are_found_by_path_and_by_its_end(tmp_path, digits, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('a/1.jpg', 'b/1.jpg'):
+        write_photo(tmp_path / 'photos' / name, np.random.default_rng(0))
+    arguments = dict(k=1, image_folder='photos')
+    for name in ('a/1.jpg', './photos/a/1.jpg', f'{tmp_path}/photos/a/1.jpg'):
+        assert plot_neighbours(digits, 'random', images=[name], **arguments).axes
+    with pytest.raises(UserError, match=r'2 images of the data are named 1\.jpg'):
+        plot_neighbours(digits, 'random', images=['1.jpg'], **arguments)
 
 
 def test_confusion_needs_a_pretraining_config(tmp_path, shades):

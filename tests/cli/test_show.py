@@ -38,7 +38,7 @@ def test_figure_is_written_in_the_format_of_its_name(tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['attention', DIGITS, 'random', '--stages', 'conv9'], 'Stage conv9 does not exist'),
+        (['attention', DIGITS, 'random', '--stages', 'conv9'], 'NIN has no stage conv9'),
         (['filters', DIGITS, 'random', '--out', 'a.xyz'], r'--out a\.xyz: expected one of'),
         (['filters', DIGITS, 'none.pth'], 'none.pth'),
         (['confusion', DIGITS, 'random'], 'random'),

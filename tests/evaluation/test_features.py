@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -105,6 +107,10 @@ def test_tokens_are_averaged_and_vectors_stay():
     torch.testing.assert_close(pool_features(x[:, 0], 9000), x[:, 0])
     with pytest.raises(UserError, match=r'Cannot pool a map of \(2, 2\) with .*: .*too small'):
         pool_features(torch.ones(1, 3, 2, 2), dict(kernel_size=5))
+    with pytest.raises(UserError, match=r"Cannot pool a map of \(2, 2\) with {'kernel': 5}"):
+        pool_features(torch.ones(1, 3, 2, 2), dict(kernel=5))
+    with pytest.raises(UserError, match='pool=-5 is neither'):
+        pool_features(torch.ones(1, 3, 2, 2), -5)
     with pytest.raises(UserError, match='Cannot pool list'):
         pool_features([x])
 
@@ -184,7 +190,7 @@ def test_other_photos_of_the_same_names_are_not_taken_for_the_same(tmp_path, mon
     (tmp_path / 'photos/2.jpg').write_bytes(b'cat')
     extract(Images(3), folder=tmp_path / 'features')
     (tmp_path / 'photos/2.jpg').write_bytes(b'another')
-    with pytest.raises(UserError, match='has features with a different files'):
+    with pytest.raises(UserError, match='differ in "files"'):
         extract(Images(3), folder=tmp_path / 'features')
 
 
@@ -196,7 +202,10 @@ def test_other_photos_of_the_same_names_are_not_taken_for_the_same(tmp_path, mon
         ('images.csv', 'file\n' * 13),
         ('images.csv', 'label\n' + '0\n' * 11),
         ('images.csv', 'file,label\n' + 'photos/0.jpg\n' * 11),
+        ('images.csv', 'file,label\n' + 'photos/0.jpg,\n' * 11),
+        ('images.csv', 'file,label\n' + 'photos/0.jpg,0\n' * 11),
         ('images.csv', None),
+        ('map.npy', "\x93NUMPY\x01\x00v\x00{'descr': '"),
     ],
 )
 def test_damaged_descriptions_are_named(tmp_path, name, content):
@@ -238,7 +247,7 @@ def test_folder_of_other_features_is_not_overwritten(tmp_path, change, name):
     settings = dict(dataset=Images(11), folder=tmp_path, source={'checkpoint': 'a'})
     extract(**settings)
     before = (tmp_path / 'map.npy').read_bytes()
-    with pytest.raises(UserError, match=f'has features with a different {name}'):
+    with pytest.raises(UserError, match=f'differ in "{name}"'):
         extract(**{**settings, **change})
     assert (tmp_path / 'map.npy').read_bytes() == before
 
@@ -247,13 +256,35 @@ def test_memory_map_cut_short_is_named(tmp_path):
     extract(Images(11), folder=tmp_path)
     content = (tmp_path / 'map.npy').read_bytes()
     (tmp_path / 'map.npy').write_bytes(content[:-8])
-    with pytest.raises(UserError, match=r'map\.npy is missing or truncated'):
+    with pytest.raises(UserError, match=r'map\.npy is missing or damaged'):
         load_features(tmp_path)
     (tmp_path / 'map.npy').unlink()
-    with pytest.raises(UserError, match=r'map\.npy is missing or truncated'):
+    with pytest.raises(UserError, match=r'map\.npy is missing or damaged'):
         load_features(tmp_path)
     with pytest.raises(UserError, match='is not a folder of features'):
         load_features(tmp_path.parent)
+
+
+def test_memory_map_cut_short_does_not_resume(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, '_SECONDS_BETWEEN_FLUSHES', 0)
+    with pytest.raises(RuntimeError, match='power cut'):
+        extract(Images(11, broken=9), folder=tmp_path)
+    content = (tmp_path / 'map.npy').read_bytes()
+    (tmp_path / 'map.npy').write_bytes(content[:-8])
+    with pytest.raises(UserError, match=r'map\.npy is missing or damaged'):
+        extract(Images(11), folder=tmp_path)
+    assert len((tmp_path / 'map.npy').read_bytes()) == len(content) - 8
+    np.save(tmp_path / 'map.npy', np.zeros((11, 1)))
+    with pytest.raises(UserError, match=r'map\.npy has .* type float64, expected .* float32'):
+        extract(Images(11), folder=tmp_path)
+
+
+def test_names_in_any_encoding(tmp_path):
+    images = Images(3)
+    info = images.get_data_info
+    images.get_data_info = lambda i: {**info(i), 'img_path': os.fsdecode(b'\xff%d.jpg' % i)}
+    extract(images, folder=tmp_path)
+    assert os.fsencode(load_features(tmp_path).files[2]) == b'\xff2.jpg'
 
 
 def test_features_that_are_not_finite_are_named():

@@ -104,6 +104,15 @@ def test_finished_classes_are_not_computed_again(tmp_path):
     assert again[2]['cost'] == 7
 
 
+@pytest.mark.parametrize('content', ['{"name": ', '[]', '{}'])
+def test_damaged_results_are_named(tmp_path, content):
+    train, test = multi_label(60, 0), multi_label(40, 1)
+    evaluate_svm(train, test, CLASSES, tmp_path, FEW_COSTS, jobs=1)
+    (tmp_path / 'class_001.json').write_text(content)
+    with pytest.raises(UserError, match=r'class_001\.json is damaged: .* Remove it'):
+        evaluate_svm(train, test, CLASSES, tmp_path, FEW_COSTS, jobs=1)
+
+
 def test_results_of_other_features_are_not_mixed(tmp_path):
     train, test = multi_label(60, 0), multi_label(40, 1)
     evaluate_svm(train, test, CLASSES, tmp_path, FEW_COSTS, jobs=1)
@@ -197,13 +206,13 @@ def test_low_shot_without_images_left_has_no_validated_cost(tmp_path):
 def test_too_few_images_of_a_class_are_an_error(tmp_path):
     features, labels = np.ones((9, 2)), np.array([0] * 4 + [1] * 3 + [2] * 2)
     train = (features, labels)
-    with pytest.raises(UserError, match='Class car has 2 training images; at least 3'):
+    with pytest.raises(UserError, match='Class car needs at least 3 training images, but has 2'):
         evaluate_svm(train, train, CLASSES, tmp_path, jobs=1)
-    with pytest.raises(UserError, match='Class bird has 4 training images; at least 5'):
+    with pytest.raises(UserError, match='Class bird needs at least 5 training images, but has 4'):
         evaluate_low_shot(train, train, CLASSES, tmp_path, ks=(1, 5), jobs=1)
-    with pytest.raises(UserError, match='Class bird has 5 negatives; at least 19 are needed'):
+    with pytest.raises(UserError, match='Class bird needs at least 19 negatives, but has 5'):
         evaluate_low_shot(train, train, CLASSES, tmp_path, ks=(1,), jobs=1)
-    with pytest.raises(UserError, match='Class bird has 0 negatives; at least 3 are needed'):
+    with pytest.raises(UserError, match='Class bird needs at least 3 negatives, but has 0'):
         evaluate_svm((features, np.zeros(9, int)), train, CLASSES, tmp_path, jobs=1)
     with pytest.raises(UserError, match='Class car has no test images'):
         evaluate_svm((features, np.arange(9) // 3), (features, labels % 2), CLASSES, tmp_path)
@@ -212,9 +221,18 @@ def test_too_few_images_of_a_class_are_an_error(tmp_path):
 
 def test_images_with_difficult_objects_only_are_no_negatives_of_low_shot_svms():
     targets = np.array([[1]] + [[0]] * 18 + [[-1]] * 5)
-    with pytest.raises(UserError, match='Class bird has 18 negatives; at least 19'):
+    with pytest.raises(UserError, match='Class bird needs at least 19 negatives, but has 18'):
         check_counts(targets, targets, ['bird'], [1])
     check_counts(np.vstack([targets, [[0]]]), targets, ['bird'], [1])
+
+
+def test_invalid_counts_and_labels_are_errors():
+    targets = np.array([[1]] * 5 + [[0]] * 100)
+    for ks in ([], [0, 1]):
+        with pytest.raises(UserError, match='not one or more positive integers'):
+            check_counts(targets, targets, ['bird'], ks)
+    with pytest.raises(UserError, match='The training labels have 1 classes, not 3'):
+        check_counts(targets, targets, CLASSES)
 
 
 def test_features_that_are_not_finite_are_an_error(tmp_path):

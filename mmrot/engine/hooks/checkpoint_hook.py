@@ -100,6 +100,11 @@ class CheckpointHook(MMEngineCheckpointHook):
             self.file_backend.remove_outdated()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        for key in getattr(self, 'key_indicators', ()):
+            if key != 'auto' and key not in metrics:
+                raise UserError(
+                    f'save_best={key} is not one of the metrics, {", ".join(metrics)}.'
+                )
         super()._save_best_checkpoint(runner, metrics)
         if is_main_process():
             self.file_backend.remove_outdated()

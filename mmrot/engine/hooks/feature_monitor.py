@@ -39,7 +39,7 @@ class FeatureMonitor(Hook):
 
     The metrics are logged at the iteration of the measurement, and at the end of a validation
     they are available to ``save_best`` and early stopping. The first measurement, before the
-    first iteration, is the baseline.
+    first iteration, is the baseline: the initial network, or the one that was loaded.
 
     Subclasses define ``name``, the prefix of their metrics, and :meth:`evaluate`.
 
@@ -66,8 +66,9 @@ class FeatureMonitor(Hook):
         batch_size: int = 128,
         num_workers: int = 2,
     ) -> None:
-        if interval is not None and interval < 1:
-            raise UserError(f'interval={interval} is below 1.')
+        for name, value in (('interval', interval), ('num_images', num_images)):
+            if value is not None and value < 1:
+                raise UserError(f'{name}={value} is below 1.')
         self.stages = [stages] if isinstance(stages, str) else stages
         self.interval = interval
         self.num_images = num_images
@@ -98,7 +99,7 @@ class FeatureMonitor(Hook):
         raise NotImplementedError
 
     def before_train(self, runner: Runner) -> None:
-        """Build the data sets and measure the baseline.
+        """Build the data sets.
 
         Raises:
             UserError: If the model has no such stage, or the data cannot be used.
@@ -116,7 +117,25 @@ class FeatureMonitor(Hook):
         self._preprocessor = preprocessor.to(next(backbone.parameters()).device)
         self._by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         self._every = self.interval or runner.train_loop.val_interval
+        self._measured = False
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Measure the baseline, after all hooks have prepared the network.
+
+        Raises:
+            UserError: If ``save_best`` follows a metric that this monitor does not log.
+        """
+        if self._measured:
+            return
         self._measure(runner, runner.epoch, runner.iter)
+        self._measured = True
+        for hook in runner.hooks:
+            for key in getattr(hook, 'key_indicators', None) or ():
+                if key.startswith(f'{self.name}/') and key not in self.metrics:
+                    raise UserError(
+                        f'save_best={key} is not logged; {type(self).__name__} logs '
+                        f'{", ".join(self.metrics)}.'
+                    )
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Measure, if it is time to and the loop counts epochs."""

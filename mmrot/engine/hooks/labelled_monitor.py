@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from torch.utils.data import Dataset
 
@@ -41,7 +42,7 @@ class LabelledMonitor(FeatureMonitor):
         }
         for name, dataset in datasets.items():
             label = dataset.get_data_info(0).get('gt_label')
-            if not isinstance(label, int):
+            if label is None or np.ndim(label):
                 raise UserError(
                     f'{type(self).__name__} needs one label per image, but {name} data of type '
                     f'{type(dataset).__name__} have '

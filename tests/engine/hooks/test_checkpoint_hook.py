@@ -40,6 +40,12 @@ def test_best_checkpoint_needs_validation(tmp_path):
         Runner.from_cfg(cfg).train()
 
 
+def test_unknown_metrics_of_the_best_checkpoint_are_named(tmp_path):
+    changes = {'default_hooks.checkpoint.save_best': 'rotation/accuracy_45'}
+    with pytest.raises(UserError, match=r'rotation/accuracy_45 is not one of the metrics, .*_90'):
+        Runner.from_cfg(tiny_config(tmp_path, **changes)).train()
+
+
 def test_copied_work_dir_resumes_from_its_own_checkpoint(tmp_path):
     changes = {
         'val_evaluator.type': 'mmrot.RotationAccuracy',

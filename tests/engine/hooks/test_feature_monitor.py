@@ -7,7 +7,8 @@ from helpers import forget_jobs, logged, losses, run_ranks, tiny_config
 from mmengine.config import Config
 from torch import nn
 
-from mmrot.apis import with_labelled_folder, with_monitors
+import mmrot
+from mmrot.apis import with_backbone, with_labelled_folder, with_monitors
 from mmrot.config import config_path
 from mmrot.engine.hooks import KNNMonitor, LinearMonitor, RankMonitor
 from mmrot.engine.hooks.feature_monitor import (
@@ -18,6 +19,7 @@ from mmrot.engine.hooks.feature_monitor import (
 from mmrot.engine.runner import Runner
 from mmrot.errors import UserError
 from mmrot.evaluation.features import Features
+from mmrot.evaluation.rank_me import rank_me
 from mmrot.models import NIN, AlexNet, ResNet
 
 
@@ -123,6 +125,32 @@ def test_last_epoch_is_measured_and_best_checkpoint_follows_the_rank(tmp_path):
     assert [path.name for path in tmp_path.glob('best*')] == [f'best_rank_block4_epoch_{best}.pth']
 
 
+def test_baseline_is_that_of_the_loaded_backbone(tmp_path):
+    torch.manual_seed(3)
+    network = NIN(4, 6)
+    torch.save(network.state_dict(), tmp_path / 'backbone.pth')
+    cfg = with_backbone(tiny_config(tmp_path / 'run'), str(tmp_path / 'backbone.pth'))
+    cfg = with_monitors(cfg, ['rank'])
+    Runner.from_cfg(cfg).train()
+    first, *_ = [row['rank/block4'] for row in logged(tmp_path / 'run') if 'rank/block4' in row]
+    found = mmrot.extract_features(cfg, tmp_path / 'backbone.pth', split='train')
+    assert first == pytest.approx(rank_me(found.stages['block4']), rel=1e-4)
+
+
+def test_unknown_metrics_are_named_before_the_first_iteration(tmp_path):
+    cfg = with_monitors(tiny_config(tmp_path), ['rank'])
+    cfg.default_hooks.checkpoint.save_best = 'rank/block9'
+    with pytest.raises(UserError, match='rank/block9 is not logged; RankMonitor logs rank/block4'):
+        Runner.from_cfg(cfg).train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+@pytest.mark.parametrize('argument', ['interval', 'num_images'])
+def test_arguments_are_positive(argument):
+    with pytest.raises(UserError, match=f'{argument}=0 is below 1'):
+        RankMonitor(**{argument: 0})
+
+
 def features(vectors, labels):
     labels = np.array(labels)
     return Features({'last': np.array(vectors, np.float32)}, [''] * len(labels), labels, ())
@@ -149,6 +177,9 @@ def test_linear_monitor_is_fitted_to_the_training_set_and_scored_on_the_test_set
     test = features(100 * np.eye(3)[[0, 1, 2, 0]], [0, 1, 2, 2])
     assert LinearMonitor().evaluate({'train': train, 'test': test}) == {'accuracy_last': 75}
     assert LinearMonitor().evaluate({'train': train, 'test': train}) == {'accuracy_last': 100}
+    one = features(np.ones((5, 3)), [1] * 5)
+    with pytest.raises(UserError, match='at least 2 classes'):
+        LinearMonitor().evaluate({'train': one, 'test': test})
 
 
 def _average_in_two_ranks(folder) -> None:
