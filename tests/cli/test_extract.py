@@ -37,7 +37,7 @@ def test_eval_knn_writes_the_table(tmp_path):
         (['extract', DIGITS, 'random', '--stages', 'conv9'], 'NIN has no stage conv9'),
         (['extract', DIGITS, 'random', '--in-memory'], '--in-memory applies only to training'),
         (['eval', 'knn', 'random', '1', DIGITS, '--amp'], '--amp applies only to training'),
-        (['eval', 'knn', 'random', '1', DIGITS, '--k', '1498'], 'k=1498 exceeds the number of training images, 1497'),
+        (['eval', 'knn', 'random', '1', DIGITS, '--k', '1498'], 'k=1498 exceeds the number'),
     ],
 )
 def test_errors_are_one_line(tmp_path, arguments, message):
