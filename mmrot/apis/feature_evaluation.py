@@ -31,8 +31,7 @@ from .features import RANDOM, extract_features
 KNN_KS = (10, 20, 100, 200)
 # Approximate number of elements per image to which the SVM protocol pools feature maps.
 SVM_ELEMENTS = 9000
-_INTERPOLATED, *_others = MEASURES
-_OTHER_MEASURES = tuple(_others)
+_INTERPOLATED, *_OTHER_MEASURES = MEASURES
 
 
 def evaluate_features(
@@ -123,7 +122,8 @@ def evaluate_features(
     write_results(records, work_dir)
     print_tables(records)
     for record in records:
-        if record.costs and record.sample == 0 and not record.row.endswith(_OTHER_MEASURES):
+        other_measure = record.row.endswith(tuple(_OTHER_MEASURES))
+        if record.costs and record.sample == 0 and not other_measure:
             costs = ', '.join(f'{cost:g} for k = {k}' for k, cost in record.costs.items())
             print(f'Costs, {record.row}: {costs}')
     return records

@@ -49,7 +49,7 @@ _POWERS = (1.0, 2.0, 4.0)
 def plot_attention(
     config: str | Path | Config,
     checkpoint: str | Path,
-    stages: Sequence[str | int] = (0, 1, 2),
+    stages: str | int | Sequence[str | int] = (0, 1, 2),
     powers: Sequence[float] | None = None,
     images: Sequence[str] | None = None,
     count: int = 4,
@@ -62,7 +62,7 @@ def plot_attention(
     Args:
         config: Pretraining or classification config, or its path.
         checkpoint: Pretraining checkpoint, bare backbone, or ``'random'``.
-        stages: Stages that return maps, see :func:`extract_features`.
+        stages: One or several stages that return maps, see :func:`extract_features`.
         powers: Power p of each stage, see :func:`mmrot.visualization.attention_maps`;
             further stages use the last one. Defaults to 1, 2 and 4.
         images: Files of the data, each as a path or its last parts; by default ``count``
@@ -76,6 +76,7 @@ def plot_attention(
         UserError: If a stage does not exist or returns no map, a power is not positive or has no
             stage, or an image does not exist.
     """
+    stages = [stages] if isinstance(stages, str | int) else stages
     if powers is None:
         powers = _POWERS[: len(stages)]
     if len(powers) > len(stages):

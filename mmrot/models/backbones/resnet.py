@@ -38,6 +38,8 @@ class ResNet(MMPretrainResNet):
         super().__init__(depth, out_indices=stages, **kwargs)
         self.all_outputs = self.indexed_outputs = names
         self.outputs = outputs
+        # the module that returns the stem, if it has no name of its own
+        self.output_modules = {} if self.deep_stem else {'stem': 'relu'}
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the selected feature maps.

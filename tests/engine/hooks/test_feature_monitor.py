@@ -90,7 +90,12 @@ def test_stages_are_outputs_of_the_same_name():
     stages = _PooledStages(network, ['pool1', 'conv1', 'conv2'])(images)
     torch.testing.assert_close(stages, (expected[1], expected[0], expected[2]))
     assert _PooledStages(network, None).names == ['conv1', 'pool1', 'conv2', 'conv3']
-    assert _PooledStages(ResNet(18, out_indices=(0, 4)), None).names == ['stem', 'layer4']
+    resnet = ResNet(18, out_indices=(0, 4))
+    resnet.eval()
+    assert _PooledStages(resnet, None).names == ['stem', 'layer4']
+    torch.testing.assert_close(
+        _PooledStages(resnet, ['stem', 'layer4'])(images), _PooledStages(resnet, None)(images)
+    )
     assert RankMonitor(stages='block2').stages == ['block2']
 
 
