@@ -20,29 +20,30 @@ Not measured yet.
 """
 _NOTES = """## Protocol
 
-- Runs that are averaged share the images and, apart from the seed, the config. The seed also
-  determines which K images per class are labelled in figure 5b.
+- Runs that are averaged use the same images and, apart from the seed, the same config. The seed
+  also determines which K images per class are labelled in figure 5b.
 - The forward passes of training are in bfloat16.
 - Where the paper gives no details, the authors' code is followed: Nesterov momentum; classifiers
   trained for 100 epochs with the learning rate divided by 5 after 20, 40 and 45 (convolutional
-  ones: after 35, 70 and 85); supervised networks trained for 200 epochs, divided after 60, 120 and
-  160. Fine-tuning starts from the same learning rate.
+  ones: after 35, 70 and 85); supervised networks trained for 200 epochs, with the learning rate
+  divided by 5 after 60, 120 and 160. Fine-tuning starts with the same learning rate.
 - RotNets are pretrained on images in folders with resized crops of 40 to 100 % of the area, which
   [hide how JPEGs were rotated](shortcuts.md#the-remedy), and on CIFAR-10's own files with the
   paper's padded crops. Classifiers use padded crops.
 - The reduced numbers above were measured on 22 November 2026, with earlier settings: 50 epochs for
-  non-linear classifiers and 100 for supervised networks (times 10 %), weights drawn from
-  N(0, 2 / fan-out) instead of PyTorch's default in all backbones, and padded crops for
-  pretraining. They have to be measured again.
+  non-linear classifiers and 100 for supervised networks (both before the reduction to 10 %), the
+  weights of all backbones drawn from N(0, 2 / fan-out) instead of PyTorch's default, and padded
+  crops for pretraining. They need to be measured again.
 
 ## Commands
 
     tools/reproduce_cifar10.sh --data data/cifar10 --seeds 0 1 2
 
-measures everything at the size of the paper. `--budget`, `--width` and `--images-per-class` reduce
-the study, `--only table3` and `--cells 'table3/RotNet*'` select a part of it. The numbers are in
-`projects/cifar10_study/records.jsonl`, from which `tools/reproduce_cifar10.sh --page-only` writes
-this page. See the [README of the study](../projects/cifar10_study/README.md).
+This measures everything at the scale of the paper. `--budget`, `--width` and `--images-per-class`
+reduce the study; `--only table3` and `--cells 'table3/RotNet*'` select parts of it. The numbers
+are stored in `projects/cifar10_study/records.jsonl`, from which
+`tools/reproduce_cifar10.sh --page-only` generates this page.
+See the [README of the study](../projects/cifar10_study/README.md).
 """
 
 
@@ -76,16 +77,18 @@ def _describe(record: Record) -> str:
     smaller = [f'NIN of width {settings.width} instead of 192'] * (settings.width != 192)
     smaller += [f'{100 * settings.budget:.4g} % of the epochs'] * (settings.budget != 1)
     smaller += [f'{record.training_images:,} training and {record.images:,} test images']
-    text = f'{", ".join(smaller)}. The published numbers are not comparable.'
+    text = f'{", ".join(smaller)}. These numbers are not comparable with the published ones.'
     if settings.budget != 1:
-        text += f' Epoch 20 of figure 5a is epoch {settings.epochs(20)} here, and so on.'
+        text += (
+            f' Epoch 20 of figure 5a corresponds to epoch {settings.epochs(20)} here, and so on.'
+        )
     device = 'a CPU' if record.device == 'cpu' else record.device
     command = str(record.command).partition(' --seeds')[0]
     return '\n'.join(
         [
             *wrap(text, 99),
             '',
-            f'Measured on {device} ({record.machine}) by',
+            f'Measured on {device} ({record.machine}) with',
             '',
             f'    {command}',
             '',
