@@ -103,7 +103,8 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
         if 'pipeline' not in dataset:
             raise UserError(
                 f'--image-folder needs a pretraining config: {field}.dataset of type '
-                f'{dataset.get("type")} has no pipeline.'
+                f'{dataset.get("type")} has no pipeline. For a run with --in-memory, use the '
+                'config that it was started with.'
             )
         training = field == 'train_dataloader'
         folder = train if training or val is None else val
