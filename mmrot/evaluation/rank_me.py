@@ -29,11 +29,12 @@ def rank_me(embeddings: np.ndarray | Tensor) -> float:
         4.0
     """
     embeddings = torch.as_tensor(embeddings).double()
-    if embeddings.ndim != 2 or not embeddings.numel() or not embeddings.isfinite().all():
-        finite = '' if embeddings.isfinite().all() else ', with values that are not'
+    finite = bool(embeddings.isfinite().all())
+    if embeddings.ndim != 2 or not embeddings.numel() or not finite:
+        found = '' if finite else ' with values that are not finite'
         raise UserError(
-            f'The effective rank needs finite embeddings (N, D), not '
-            f'{tuple(embeddings.shape)}{finite}.'
+            'The effective rank needs finite embeddings (N, D), but these have the shape '
+            f'{tuple(embeddings.shape)}{found}.'
         )
     values = torch.linalg.svdvals(embeddings)  # (min(N, D),)
     # the paper's epsilon keeps the logarithm finite; without it, a zero adds nothing

@@ -197,10 +197,10 @@ def check_counts(
     """
     if ks is not None and (not ks or min(ks) < 1):
         raise UserError(f'ks={tuple(ks)} are not one or more positive integers.')
-    for features_name, labels in (('training', train_labels), ('test', test_labels)):
+    for split, labels in (('training', train_labels), ('test', test_labels)):
         if labels.ndim == 2 and labels.shape[1] != len(classes):
             raise UserError(
-                f'The {features_name} labels have {labels.shape[1]} classes, not {len(classes)}.'
+                f'The {split} labels have {labels.shape[1]} classes, not {len(classes)}.'
             )
     positives = max(ks) if ks else _FOLDS
     negatives = NEGATIVES_PER_POSITIVE * positives if ks else _FOLDS

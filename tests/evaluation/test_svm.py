@@ -159,8 +159,8 @@ def test_low_shot_reports_the_costs_of_test_and_validation(tmp_path):
 
 def test_low_shot_svms_see_the_draw_only_and_are_scored_on_the_rest(tmp_path):
     rng = np.random.default_rng(0)
-    labels = (rng.random(120) < 0.2).astype(int)
-    targets = np.stack([labels, 1 - labels], 1).astype(np.int8)[:, :1]
+    labels = (rng.random(120) < 0.2).astype(np.int8)
+    targets = labels[:, None].copy()
     targets[100:] = np.where(targets[100:] == 1, -1, targets[100:])  # difficult objects
     features = rng.normal(size=(120, 4)) + labels[:, None]
     test_targets = targets[::-1].copy()
