@@ -92,18 +92,41 @@ def test_network_that_reads_content_is_not_caught():
     assert axis == pytest.approx(50, abs=4)
 
 
-def test_judge_applies_both_limits():
-    def rows(accuracy, axis):
-        noise = dict(images='pink noise, quality 75', accuracy=accuracy, axis_accuracy=axis)
-        return [dict(images='photos', accuracy=90, axis_accuracy=95), noise]
+@pytest.mark.parametrize(
+    ('compressed', 'plain', 'caught'),
+    [
+        ((27.0, 53.0), (25.0, 50.0), False),
+        ((27.1, 53.0), (25.0, 50.0), True),
+        ((27.1, 53.0), (24.0, 50.0), True),  # the limit is above chance
+        ((25.0, 53.1), (25.0, 50.0), True),
+        ((25.0, 47.0), (25.0, 50.0), False),
+        ((25.0, 46.9), (25.0, 50.0), True),
+        ((28.0, 54.0), (27.0, 52.0), False),  # nearly as predictable without compression
+        ((29.1, 54.0), (27.0, 52.0), True),
+        ((25.0, 46.9), (25.0, 52.0), True),  # the other axis
+        ((25.0, 44.0), (25.0, 47.0), False),
+    ],
+)
+def test_judge_compares_with_chance_and_with_noise_that_is_not_compressed(
+    compressed, plain, caught
+):
+    def row(images, accuracies):
+        return dict(images=images, accuracy=accuracies[0], axis_accuracy=accuracies[1])
 
-    assert not judge(rows(27.0, 53.0))['shortcut']
-    assert judge(rows(27.1, 53.0))['shortcut']
-    assert not judge(rows(25.0, 47.0))['shortcut']
-    assert judge(rows(25.0, 46.9))['shortcut']
-    caught = judge(rows(25.0, 66.7))
-    assert caught['shortcut']
-    assert '66.7 % axis on pink noise, quality 75' in caught['verdict']
+    result = judge(
+        [
+            row('photos', (90, 95)),
+            row('white noise, quality 75', (25.0, 50.0)),
+            row('white noise, not compressed', (25.0, 50.0)),
+            row('pink noise, quality 75, resized', compressed),
+            row('pink noise, not compressed, resized', plain),
+        ]
+    )
+    assert result['shortcut'] is caught
+    if caught:
+        numbers = f'{compressed[0]:.1f} % 4-way, {compressed[1]:.1f} % axis'
+        assert f': {numbers} on pink noise, quality 75, resized, ' in result['verdict']
+        assert f', {plain[0]:.1f} % 4-way, {plain[1]:.1f} % axis without' in result['verdict']
 
 
 def test_resized_noise_is_compressed_before_the_pipeline():
@@ -113,9 +136,10 @@ def test_resized_noise_is_compressed_before_the_pipeline():
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         as_it_is, resized = Compose([load, pack]), Compose([load, resize, pack])
     found = dict(_resized_noise(as_it_is, True, 2, 48))
-    assert len(found) == 6
+    assert len(found) == 8
     noise = np.concatenate([noise_images('pink', 1, 48, seed) for seed in range(2)])
     assert np.array_equal(found['pink noise, quality 90, resized'], recompress(noise, 90))
+    assert np.array_equal(found['pink noise, not compressed, resized'], noise)
     for images in dict(_resized_noise(resized, True, 2, 48)).values():
         assert images.shape == (2, 24, 24, 3)
 
@@ -153,7 +177,7 @@ def test_command_writes_results(tmp_path, capsys):
     main(['shortcut', name, checkpoint, *options])
     assert 'JPEG compression' in capsys.readouterr().out
     found = Config.fromfile(f'{checkpoint}.shortcut.json')
-    assert len(found.rows) == 25 + 6
+    assert len(found.rows) == 25 + 8
     assert 'white noise, quality 95, resized' in [row.images for row in found.rows]
     assert found.rows[0].images == 'photos'
     assert {row['count'] for row in found.rows} == {2}
