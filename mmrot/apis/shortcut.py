@@ -143,7 +143,7 @@ def judge(rows: list[dict[str, Any]]) -> dict[str, Any]:
     name = worst[0]['images']
     return dict(
         shortcut=shortcut,
-        verdict=f'{verdict}: {compressed} on {name}, {plain} without compression.',
+        verdict=f'{verdict}: on {name}, {compressed}; without compression, {plain}.',
     )
 
 
