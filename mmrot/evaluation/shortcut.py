@@ -109,6 +109,18 @@ def add_dct_noise(images: np.ndarray, table: np.ndarray, seed: int = 0) -> np.nd
     return np.repeat(noisy.round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=3)
 
 
+def all_orientations(images: np.ndarray) -> np.ndarray:
+    """Turn images (N, H, H, 3) by all four angles.
+
+    Content then says nothing about a rotation that follows: on the images as they are, every
+    network is right in exactly a quarter of the cases.
+
+    Returns:
+        (4N, H, H, 3).
+    """
+    return np.concatenate([np.rot90(images, turns, (1, 2)) for turns in range(4)])
+
+
 def shift(images: np.ndarray, pixels: int) -> np.ndarray:
     """Shift images down and right, filling with their reflection.
 

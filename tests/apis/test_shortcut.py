@@ -12,7 +12,12 @@ import mmrot
 from mmrot.apis import check_shortcuts
 from mmrot.apis.shortcut import _resized_noise, judge, rotation_accuracies
 from mmrot.cli import main
-from mmrot.evaluation.shortcut import luminance_table, noise_images, recompress
+from mmrot.evaluation.shortcut import (
+    all_orientations,
+    luminance_table,
+    noise_images,
+    recompress,
+)
 
 
 class Answer(nn.Module):
@@ -79,6 +84,16 @@ def test_network_that_reads_the_table_is_caught():
     assert rotation_accuracies(model, recompress(noise, 75), quality=75)[1] < 60
 
 
+def test_content_of_photos_in_all_orientations_does_not_help():
+    photos = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    turned = all_orientations(photos)
+    assert turned.shape == (20, 32, 32, 3)
+    assert np.array_equal(turned[5:10], np.rot90(photos, 1, (1, 2)))
+    assert rotation_accuracies(network(BrightTop()), turned) == (25, 50)
+    assert rotation_accuracies(network(TableReader(75)), turned)[1] == 50
+    assert rotation_accuracies(network(TableReader(75)), recompress(turned, 75))[1] == 100
+
+
 def test_network_that_reads_content_is_not_caught():
     photo = np.zeros((1, 32, 32, 3), np.uint8)
     photo[:, :10] = 200
@@ -118,6 +133,7 @@ def test_judge_compares_with_chance_and_with_noise_that_is_not_compressed(
             row('photos', (90, 95)),
             row('white noise, quality 75', (25.0, 50.0)),
             row('white noise, not compressed', (25.0, 50.0)),
+            row('turned photos, quality 75', (26.0, 52.0)),
             row('pink noise, quality 75, resized', compressed),
             row('pink noise, not compressed, resized', plain),
         ]
@@ -179,10 +195,12 @@ def test_command_writes_results(tmp_path, capsys):
     main(['shortcut', name, checkpoint, *options])
     assert 'JPEG compression' in capsys.readouterr().out
     found = Config.fromfile(f'{checkpoint}.shortcut.json')
-    assert len(found.rows) == 25 + 8
+    assert len(found.rows) == 28 + 8
     assert 'white noise, quality 95, resized' in [row.images for row in found.rows]
     assert found.rows[0].images == 'photos'
-    assert {row['count'] for row in found.rows} == {2}
+    counts = {row.images: row['count'] for row in found.rows}
+    assert counts.pop('turned photos, quality 75') == 4  # one photo
+    assert set(counts.values()) == {2, 4}
 
 
 def test_check_shortcuts_refuses_other_angles(tmp_path):
@@ -192,3 +210,10 @@ def test_check_shortcuts_refuses_other_angles(tmp_path):
     torch.save(dict(state_dict=mmrot.get_model(cfg).state_dict()), checkpoint)
     with pytest.raises(ValueError, match='expected a pretraining config with angles 0, 90'):
         check_shortcuts(cfg, checkpoint)
+
+
+def test_judge_compares_turned_photos_with_chance():
+    rows = [dict(images='turned photos, quality 90', accuracy=24.0, axis_accuracy=46.0)]
+    result = judge(rows)
+    assert result['shortcut']
+    assert 'without compression, 25.0 % 4-way, 50.0 % axis.' in result['verdict']
