@@ -1,7 +1,7 @@
 """Check whether a network reads rotations from traces of JPEG compression.
 
-Prints rotation accuracy on photos, on photos without some of these traces, and on noise, which has
-no content, with a verdict. See docs/shortcuts.md.
+Prints rotation accuracy on photos, on photos without some of these traces, and on images whose
+content does not reveal a rotation, with a verdict. See docs/shortcuts.md.
 """
 
 import argparse
