@@ -57,8 +57,8 @@ def check_shortcuts(
     answer, 90° and 270° as the other. Noise has no content and no direction: accuracy
     that exceeds chance only once the noise is compressed comes from the file format. The same
     holds for photos that were turned by all four angles before compression. Both are compressed
-    at the size of the network; noise also at the size of the photos (at most 512 pixels), followed
-    by the test pipeline, if that is another one.
+    at the size of the network. If the photos have another size, noise is also compressed at theirs
+    (at most 512 pixels), followed by the test pipeline.
 
     Args:
         config: Pretraining config or its path. The photos are its test data.
@@ -108,11 +108,12 @@ def check_shortcuts(
 def judge(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Decide whether compression makes the rotations of content-free images predictable.
 
-    It does if, for any kind of compressed noise, the 4-way accuracy is more than 2 points above
-    both chance (25 %) and the accuracy on the same noise without compression, or if the axis
-    accuracy is more than 3 points above both, or below both. A network can be off chance on noise
-    for other reasons, such as the small number of images; compression is responsible for the
-    difference only. On turned photos without compression, accuracy is exactly at chance.
+    It does if, for any kind of compressed noise or of turned photos, the 4-way accuracy is more
+    than 2 points above both chance (25 %) and the accuracy on the same images without
+    compression, or if the axis accuracy is more than 3 points above both, or below both. A network
+    can be off chance on noise for other reasons, such as the small number of images; compression
+    is responsible for the difference only. On turned photos without compression, accuracy is
+    exactly at chance.
 
     Args:
         rows: See :func:`check_shortcuts`.

@@ -198,9 +198,8 @@ def test_command_writes_results(tmp_path, capsys):
     assert len(found.rows) == 28 + 8
     assert 'white noise, quality 95, resized' in [row.images for row in found.rows]
     assert found.rows[0].images == 'photos'
-    counts = {row.images: row['count'] for row in found.rows}
-    assert counts.pop('turned photos, quality 75') == 4  # one photo
-    assert set(counts.values()) == {2, 4}
+    for row in found.rows:  # one photo in four orientations
+        assert row['count'] == (4 if row.images.startswith('turned photos') else 2)
 
 
 def test_check_shortcuts_refuses_other_angles(tmp_path):
