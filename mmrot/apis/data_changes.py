@@ -38,6 +38,9 @@ _SIZES = {
 }
 # Transforms without randomness: their result can be kept in memory.
 _DETERMINISTIC = {LoadImage, LoadImageFromFile, Resize, ResizeEdge, CenterCrop, PackInputs}
+_CROP_RANGES = ('crop_ratio_range', 'aspect_ratio_range')
+# The mildest crops that were found to hide how a JPEG was rotated (docs/shortcuts.md).
+SMALL_JPEG_CROPS = dict(crop_ratio_range=(0.2, 1.0), aspect_ratio_range=(1 / 2, 2.0))
 
 
 def with_data_root(cfg: Config, root: str) -> Config:
@@ -79,9 +82,9 @@ def with_data_root(cfg: Config, root: str) -> Config:
 def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config:
     """Return a pretraining config that reads photos or shards of them, without labels.
 
-    Padded random crops of small JPEGs, of less than four times their size, become resized crops
-    of 40 to 100 % of the area: padded crops show a network how a JPEG was rotated, resized ones do
-    not (docs/shortcuts.md). The images of a pack count as small JPEGs.
+    Padded random crops of JPEGs that are less than four times as large become resized crops with
+    random aspect ratios (:data:`SMALL_JPEG_CROPS`): padded crops show a network how a JPEG was
+    rotated, these do not. The images of a pack count as small JPEGs.
 
     Args:
         cfg: Pretraining config. The rest of its pipelines is kept; those that read arrays get
@@ -132,7 +135,7 @@ def _resize_padded_crops(cfg: Config, folder: str) -> None:
             pipeline[i] = ConfigDict(
                 type='mmpretrain.RandomResizedCrop',
                 scale=step.crop_size,
-                crop_ratio_range=(0.4, 1.0),
+                **SMALL_JPEG_CROPS,
                 interpolation='bicubic',
                 backend='pillow',
             )
@@ -268,7 +271,8 @@ def in_memory(cfg: Config) -> Config:
             if kind is RandomCrop and _crops_with_zeros(step):
                 random.update(crop_size=step.crop_size, padding=step.get('padding') or 0)
             elif kind is RandomResizedCrop and not random and _resizes_as_pillow(step):
-                random.update(crop_size=step.scale, crop_ratio_range=step.crop_ratio_range)
+                random = {key: step[key] for key in _CROP_RANGES if key in step}
+                random['crop_size'] = step.scale
             elif kind is RandomFlip and _flips_half(step):
                 random['flip'] = True
             elif kind in _DETERMINISTIC and (kind is PackInputs or not random):
@@ -366,9 +370,9 @@ def _crops_with_zeros(step: ConfigDict) -> bool:
 
 def _resizes_as_pillow(step: ConfigDict) -> bool:
     """Check that a RandomResizedCrop does what :func:`resize_crops` does."""
-    known = {'type', '_scope_', 'scale', 'crop_ratio_range', 'interpolation', 'backend'}
+    known = {'type', '_scope_', 'scale', 'interpolation', 'backend'}
     return (
-        set(step) <= known
+        set(step) <= known | set(_CROP_RANGES)
         and isinstance(step.scale, int)
         and 'crop_ratio_range' in step
         and (step.get('interpolation'), step.get('backend')) == ('bicubic', 'pillow')

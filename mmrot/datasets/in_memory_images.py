@@ -81,7 +81,7 @@ def sample_crops(
     draws: Tensor,
     side: int,
     crop_ratio_range: Sequence[float],
-    aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
+    aspect_ratio_range: Sequence[float] = (3 / 4, 4 / 3),
 ) -> Tensor:
     """Sample crops with the distribution of mmpretrain's ``RandomResizedCrop``.
 
@@ -197,7 +197,8 @@ class InMemoryImages(Dataset):
         padding: Zero padding in pixels before a random crop to the original size; 0
             for no crop.
         crop_ratio_range: Smallest and largest area, relative to that of the image, of random
-            crops of aspect ratio 3/4 to 4/3 that are resized bicubically. None for no resizing.
+            crops that are resized bicubically. None for no resizing.
+        aspect_ratio_range: Smallest and largest ratio of width to height of these crops.
         flip: Whether to mirror each image with probability 0.5.
         with_samples: Whether a batch has ``data_samples``. Pretraining needs none, and leaves out
             images that cannot be decoded.
@@ -213,6 +214,7 @@ class InMemoryImages(Dataset):
         crop_size: int | None = None,
         padding: int = 0,
         crop_ratio_range: Sequence[float] | None = None,
+        aspect_ratio_range: Sequence[float] = (3 / 4, 4 / 3),
         flip: bool = False,
         with_samples: bool = True,
     ) -> None:
@@ -220,6 +222,7 @@ class InMemoryImages(Dataset):
         self.metainfo = self.dataset.metainfo
         self.padding = padding
         self.crop_ratio_range = crop_ratio_range
+        self.aspect_ratio_range = aspect_ratio_range
         self.flip = flip
         self.device = torch.device(get_device())  # the GPU if there is one
         self.size = crop_size or 0  # that of the images
@@ -313,7 +316,9 @@ class InMemoryImages(Dataset):
         draws = uniform(seeds.to(self.device, non_blocking=True), CROP_DRAWS + 1)
         flips = draws[:, -1] < 0.5 * self.flip
         if self.crop_ratio_range is not None:
-            crops = sample_crops(draws[:, :-1], images.shape[-1], self.crop_ratio_range)
+            crops = sample_crops(
+                draws[:, :-1], images.shape[-1], self.crop_ratio_range, self.aspect_ratio_range
+            )
             images = resize_crops(images, crops, self.size, flips)
         elif self.padding or self.flip:
             offsets = (draws[:, :2] * (2 * self.padding + 1)).long().clamp_max(2 * self.padding)

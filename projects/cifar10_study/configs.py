@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from mmrot.apis.data_changes import SMALL_JPEG_CROPS
 from mmrot.config import config_path
 from mmrot.models import NIN
 
@@ -33,7 +34,7 @@ def pretraining_config(settings: Settings, data: StudyData, name: str, seed: int
     interval = math.gcd(5, *map(settings.epochs, SNAPSHOTS))
     checkpoint = dict(interval=interval, max_keep_ckpts=-1, save_best=None)
     # padded crops would show how a JPEG was rotated, see docs/shortcuts.md
-    crops = dict(crop_ratio_range=(0.4, 1.0)) if data.from_folder else dict(padding=4)
+    crops = SMALL_JPEG_CROPS if data.from_folder else dict(padding=4)
     loader = _loader('train', _images('train', settings, data), with_samples=False, **crops)
     cfg.merge_from_dict(
         dict(

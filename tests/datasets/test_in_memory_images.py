@@ -139,13 +139,22 @@ def test_resize_crops_shrinks_the_width_first(size):
     assert_resized_to(expected, size)
 
 
-@pytest.mark.parametrize('crop_ratio_range', [(0.4, 1.0), (0.8, 1.0), (1.0, 1.0)])
-def test_sample_crops_have_the_distribution_of_the_transform(crop_ratio_range):
+@pytest.mark.parametrize(
+    ('crop_ratio_range', 'aspect_ratio_range'),
+    [
+        ((0.4, 1.0), (3 / 4, 4 / 3)),
+        ((0.2, 1.0), (1 / 2, 2)),
+        ((0.8, 1.0), (3 / 4, 4 / 3)),
+        ((1.0, 1.0), (3 / 4, 4 / 3)),
+    ],
+)
+def test_sample_crops_have_the_distribution_of_the_transform(crop_ratio_range, aspect_ratio_range):
     set_random_seed(0)
-    crop = RandomResizedCrop(scale=32, crop_ratio_range=crop_ratio_range)
+    ranges = dict(crop_ratio_range=crop_ratio_range, aspect_ratio_range=aspect_ratio_range)
+    crop = RandomResizedCrop(scale=32, **ranges)
     image = np.zeros((32, 32, 3), np.uint8)
     expected = torch.tensor([crop.rand_crop_params(image) for _ in range(4000)])
-    found = sample_crops(uniform(torch.arange(4000), CROP_DRAWS), 32, crop_ratio_range)
+    found = sample_crops(uniform(torch.arange(4000), CROP_DRAWS), 32, **ranges)
     corners = found[:, :2] + found[:, 2:]
     assert found.min() >= 0
     assert corners.max() <= 32
