@@ -40,7 +40,7 @@ _SIZES = {
 _DETERMINISTIC = {LoadImage, LoadImageFromFile, Resize, ResizeEdge, CenterCrop, PackInputs}
 _CROP_RANGES = ('crop_ratio_range', 'aspect_ratio_range')
 # The mildest crops that were found to hide how a JPEG was rotated (docs/shortcuts.md).
-SMALL_JPEG_CROPS = dict(crop_ratio_range=(0.2, 1.0), aspect_ratio_range=(1 / 2, 2.0))
+SMALL_JPEG_CROPS = dict(crop_ratio_range=(0.3, 1.0), aspect_ratio_range=(1 / 2, 2.0))
 
 
 def with_data_root(cfg: Config, root: str) -> Config:

@@ -89,14 +89,14 @@ def test_with_image_folder_resizes_crops_of_small_jpegs(ending, side, crop_size,
     crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[2])
     assert type(crop) is kind
     if kind is RandomResizedCrop:
-        assert (crop.scale, crop.crop_ratio_range) == ((32, 32), (0.2, 1.0))
+        assert (crop.scale, crop.crop_ratio_range) == ((32, 32), (0.3, 1.0))
         assert crop.aspect_ratio_range == (0.5, 2.0)
     for field in ('val_dataloader', 'test_dataloader'):
         assert cfg[field].dataset.pipeline[2].type.endswith('CenterCrop')
     if crop_size == 32:
         dataset = in_memory(cfg).train_dataloader.dataset
         if kind is RandomResizedCrop:
-            assert (dataset.crop_size, dataset.crop_ratio_range) == (32, (0.2, 1.0))
+            assert (dataset.crop_size, dataset.crop_ratio_range) == (32, (0.3, 1.0))
             assert dataset.aspect_ratio_range == (0.5, 2.0)
 
 
