@@ -39,7 +39,8 @@ _SIZES = {
 # Transforms without randomness: their result can be kept in memory.
 _DETERMINISTIC = {LoadImage, LoadImageFromFile, Resize, ResizeEdge, CenterCrop, PackInputs}
 _CROP_RANGES = ('crop_ratio_range', 'aspect_ratio_range')
-# The mildest crops that were found to hide how a JPEG was rotated (docs/shortcuts.md).
+# The mildest crops that were found to keep a network from learning how a JPEG was rotated
+# (docs/shortcuts.md).
 SMALL_JPEG_CROPS = dict(crop_ratio_range=(0.3, 1.0), aspect_ratio_range=(1 / 2, 2.0))
 
 
@@ -84,7 +85,7 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
 
     Padded random crops of JPEGs that are less than four times as large become resized crops with
     random aspect ratios (:data:`SMALL_JPEG_CROPS`): padded crops show a network how a JPEG was
-    rotated, these do not. The images of a pack count as small JPEGs.
+    rotated, these hardly do. The images of a pack count as small JPEGs.
 
     Args:
         cfg: Pretraining config. The rest of its pipelines is kept; those that read arrays get
