@@ -42,7 +42,7 @@ Crop = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def images_with_traces(folders: list[str], crops: int, seed: int) -> Tensor:
-    """Return (N, 3, 32, 32) uint8, BGR: random crops of photos, shrunk, turned and compressed."""
+    """Return (N, 3, 32, 32) uint8, RGB: random crops of photos, shrunk, turned and compressed."""
     rng = np.random.default_rng(seed)
     images = []
     for path in itertools.chain.from_iterable(map(find_images, folders)):
@@ -56,7 +56,7 @@ def images_with_traces(folders: list[str], crops: int, seed: int) -> Tensor:
                 images.append(np.rot90(small, rng.integers(4)))
     order = rng.permutation(len(images))
     arrays = recompress(np.ascontiguousarray(np.stack(images)[order]), 75)
-    return torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(arrays[..., ::-1].copy()).permute(0, 3, 1, 2).contiguous()
 
 
 def padded(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -67,7 +67,7 @@ def padded(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def resized(area: float, ratio: float) -> Crop:
-    """Return a function that resizes crops of at least ``area`` and ``1 / ratio`` to ``ratio``."""
+    """Return random resized crops of areas from ``area`` and aspect ratios up to ``ratio``."""
 
     def crop(images: Tensor, generator: torch.Generator) -> Tensor:
         draws = torch.rand(len(images), CROP_DRAWS, generator=generator)
@@ -103,19 +103,17 @@ def main() -> None:
     )
     parser.add_argument('--training', nargs='+', required=True, help='folders of large photos')
     parser.add_argument('--validation', nargs='+', required=True, help='folders of large photos')
-    parser.add_argument('--checkpoint', required=True, help='NIN pretrained with padded crops')
-    parser.add_argument('--width', type=int, default=48, help='width of the NIN')
+    parser.add_argument(
+        '--checkpoint', required=True, help='NIN of width 48 pretrained with padded crops'
+    )
     parser.add_argument('--steps', type=int, default=400)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
     parser.add_argument('--out', type=Path)
     args = parser.parse_args()
     cfg = Config.fromfile(mmrot.config_path('rotnet/nin4_cifar10.py'))
-    cfg.model.backbone.width = cfg.model.head.in_channels = args.width
-    bgr = bool(cfg.data_preprocessor.get('to_rgb'))
+    cfg.model.backbone.width = cfg.model.head.in_channels = 48
     training = images_with_traces(args.training, 8, seed=0)
     validation = images_with_traces(args.validation, 5, seed=1)[:1000]
-    if not bgr:
-        training, validation = training.flip(1), validation.flip(1)
     crops: dict[str, Crop] = {'padded': padded}
     for ratio, area in itertools.product((4 / 3, 2.0), (0.4, 0.3, 0.2, 0.08)):
         crops[f'area from {area}, aspect ratio to {ratio:.2f}'] = resized(area, ratio)
@@ -126,9 +124,8 @@ def main() -> None:
         cropped = crop(validation, torch.Generator().manual_seed(seed))
         row: dict[str, str | int | float] = dict(crops=name, seed=seed)
         for key, images in (('whole', validation), ('cropped', cropped)):
-            arrays = images.permute(0, 2, 3, 1).numpy()
-            arrays = arrays if bgr else arrays[..., ::-1]
-            row[key] = rotation_accuracies(model, arrays, bgr)[1]
+            arrays = images.permute(0, 2, 3, 1).numpy()[..., ::-1]  # BGR
+            row[key] = rotation_accuracies(model, arrays, bgr=False)[1]
         print(row, flush=True)
         rows.append(row)
     if args.out:
