@@ -38,9 +38,9 @@ _SIZES = {
 }
 # Transforms without randomness: their result can be kept in memory.
 _DETERMINISTIC = {LoadImage, LoadImageFromFile, Resize, ResizeEdge, CenterCrop, PackInputs}
+# What a RandomResizedCrop and InMemoryImages draw crops from.
 _CROP_RANGES = ('crop_ratio_range', 'aspect_ratio_range')
-# The mildest crops that were found to keep a network from learning how a JPEG was rotated
-# (docs/shortcuts.md).
+# Crops that leave few traces of how a JPEG was rotated (docs/shortcuts.md).
 SMALL_JPEG_CROPS = dict(crop_ratio_range=(0.3, 1.0), aspect_ratio_range=(1 / 2, 2.0))
 
 

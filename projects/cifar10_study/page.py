@@ -28,8 +28,8 @@ _NOTES = """## Protocol
   ones: after 35, 70 and 85); supervised networks trained for 200 epochs, with the learning rate
   divided by 5 after 60, 120 and 160. Fine-tuning starts with the same learning rate.
 - RotNets are pretrained on images in folders with resized crops of random aspect ratios, which
-  [hide traces of JPEG compression](shortcuts.md#the-remedy), and on CIFAR-10's own files with the
-  paper's padded crops. Classifiers use padded crops.
+  [hide most traces of JPEG compression](shortcuts.md#the-remedy), and on CIFAR-10's own files with
+  the paper's padded crops. Classifiers use padded crops.
 - The reduced numbers above were measured on 22 November 2026, with earlier settings: 50 epochs for
   non-linear classifiers and 100 for supervised networks (both before the reduction to 10 %), the
   weights of all backbones drawn from N(0, 2 / fan-out) instead of PyTorch's default, and padded
