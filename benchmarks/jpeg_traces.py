@@ -53,7 +53,7 @@ def images_with_traces(folders: list[str], crops: int, seed: int) -> Tensor:
                 top, left = rng.integers(0, np.array(photo.shape[:2]) - side + 1)
                 crop = photo[top : top + side, left : left + side]
                 small = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-                images.append(np.rot90(small, rng.integers(4)))
+                images.append(np.rot90(small, int(rng.integers(4))))
     order = rng.permutation(len(images))
     arrays = recompress(np.ascontiguousarray(np.stack(images)[order]), 75)
     return torch.from_numpy(arrays[..., ::-1].copy()).permute(0, 3, 1, 2).contiguous()
