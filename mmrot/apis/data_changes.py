@@ -188,8 +188,9 @@ def with_labelled_folder(cfg: Config, root: str) -> Config:
     """Return a classification config that reads photos from one folder per class.
 
     Pipelines and dataset wrappers are kept. The head is set to the number of classes,
-    and a multi-label head becomes a softmax classifier. A pretraining config does not
-    use the labels, but ``extract_features`` and figures of its features do.
+    and a multi-label head becomes a softmax classifier. The initial weights of probes
+    keep the scale that they have with the config's own number of classes. A pretraining
+    config does not use the labels, but ``extract_features`` and figures of its features do.
 
     Args:
         cfg: Classification config, such as that of a probe, or pretraining config.
@@ -210,6 +211,8 @@ def with_labelled_folder(cfg: Config, root: str) -> Config:
     if is_a(cfg, MODELS, cfg.model, RotationPred):  # predicts rotations, not classes
         return cfg
     head = cfg.model.head
+    if is_a(cfg, MODELS, head, LayerProbes) and head.num_classes != num_classes:
+        head.setdefault('init_num_classes', head.num_classes)
     head.num_classes = num_classes
     if is_a(cfg, MODELS, head, MultiLabelLinearClsHead):  # each photo has one class
         head.type = 'mmpretrain.LinearClsHead'

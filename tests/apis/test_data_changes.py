@@ -161,6 +161,11 @@ def test_with_labelled_folder_sets_data_and_number_of_classes(labelled_folder):
     assert sample['inputs'].float().mean() == pytest.approx(110, abs=5)  # 90 + 0..39
 
 
+def test_with_labelled_folder_keeps_the_scale_of_initial_weights(labelled_folder):
+    head = with_labelled_folder(probe('alexnet_linear_in1k'), str(labelled_folder)).model.head
+    assert (head.num_classes, head.init_num_classes) == (3, 1000)
+
+
 def test_with_labelled_folder_keeps_the_wrapper_of_a_data_set(labelled_folder):
     cfg = with_labelled_folder(probe('nin4_semi_supervised_cifar10'), str(labelled_folder))
     subset = cfg.train_dataloader.dataset

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleDict
 from mmpretrain.structures import DataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmrot.errors import UserError
 from mmrot.registry import MODELS
@@ -22,11 +22,19 @@ class LayerProbes(BaseModule):
         probes: Probe configs by name of the stage, in the order of the backbone's
             outputs. Losses and accuracies are reported under these names.
         num_classes: Number of classes, passed to every probe.
+        init_num_classes: Number of classes C that sets the scale of the classifiers'
+            initial weights, N(0, 2 / C), unless a probe has an ``init_cfg``. By default,
+            C is ``num_classes``, as in the authors' code; with few classes, the
+            initial logits are then so large that a short training does not undo them.
         init_cfg: Initialisation.
     """
 
     def __init__(
-        self, probes: dict[str, dict], num_classes: int, init_cfg: dict | None = None
+        self,
+        probes: dict[str, dict],
+        num_classes: int,
+        init_num_classes: int | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         # PyTorch's ModuleDict would hide the probes from init_weights
@@ -36,6 +44,17 @@ class LayerProbes(BaseModule):
                 for name, probe in probes.items()
             }
         )
+        self.init_num_classes = init_num_classes
+        self.with_default_init = [name for name in probes if 'init_cfg' not in probes[name]]
+
+    def init_weights(self) -> None:
+        """Initialise the probes, with classifiers at the scale of ``init_num_classes``."""
+        super().init_weights()
+        if self.init_num_classes is not None:
+            for name in self.with_default_init:
+                nn.init.normal_(
+                    self.probes[name].fc.weight, std=(2 / self.init_num_classes) ** 0.5
+                )
 
     def forward(self, feats: Sequence[Tensor]) -> dict[str, Tensor]:
         """Compute the logits of every probe.

@@ -218,3 +218,25 @@ def test_classifiers_start_from_normal_weights_over_the_fan_out(probe):
             fan_out = layer.weight.numel() / layer.weight.shape[1]
             assert layer.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05)
             assert layer.bias is None or not layer.bias.any()
+
+
+def test_another_number_of_classes_sets_the_scale_of_the_classifiers():
+    fc = dict(type='mmrot.LinearProbe', in_channels=64, pool_size=12)
+    head = LayerProbes(
+        probes=dict(
+            conv1=fc,
+            conv2=dict(type='mmrot.MLPProbe', in_features=300),
+            conv3=dict(fc, init_cfg=dict(type='Normal', layer='Linear', std=0.01)),
+        ),
+        num_classes=20,
+        init_num_classes=1000,
+    )
+    head.init_weights()
+    weights = {name: p for name, p in head.named_parameters() if p.ndim == 2}
+    assert {name: pytest.approx(p.std().item(), rel=0.05) for name, p in weights.items()} == {
+        'probes.conv1.fc.weight': (2 / 1000) ** 0.5,
+        'probes.conv2.hidden.layer1.fc.weight': (2 / 200) ** 0.5,
+        'probes.conv2.hidden.layer2.fc.weight': (2 / 200) ** 0.5,
+        'probes.conv2.fc.weight': (2 / 1000) ** 0.5,
+        'probes.conv3.fc.weight': 0.01,
+    }
