@@ -181,6 +181,21 @@ class Runner(MMEngineRunner):
         # jobs that start within one second share it
         self._new_log_dir = not Path(self.work_dir, self.timestamp).exists()
 
+    def set_randomness(self, seed: int | None, *args, **kwargs) -> None:
+        """Seed all generators.
+
+        Args:
+            seed: Integer from 0 to 2**32 - 1, or None to draw one.
+            *args: Further arguments of mmengine's method.
+            **kwargs: Further arguments of mmengine's method.
+
+        Raises:
+            UserError: If ``seed`` is anything else.
+        """
+        if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
+            raise UserError(f'randomness.seed={seed} is not an integer from 0 to {2**32 - 1}.')
+        super().set_randomness(seed, *args, **kwargs)
+
     def register_hooks(
         self, default_hooks: dict | None = None, custom_hooks: list | None = None
     ) -> None:

@@ -169,6 +169,13 @@ def test_signal_waits_for_accumulated_gradients(tmp_path):
     assert [path.name for path in tmp_path.glob('iter_*.pth')] == ['iter_4.pth']
 
 
+@pytest.mark.parametrize('seed', ['text', -1, 2**32, 0.5])
+def test_invalid_seed_is_named(seed, tmp_path):
+    cfg = tiny_config(tmp_path, **{'randomness.seed': seed})
+    with pytest.raises(UserError, match=rf'^randomness.seed={seed} is not an integer from 0 to '):
+        Runner.from_cfg(cfg)
+
+
 @pytest.mark.parametrize(
     ('sampler', 'seeded'),
     [
