@@ -83,9 +83,11 @@ def with_data_root(cfg: Config, root: str) -> Config:
 def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config:
     """Return a pretraining config that reads photos or shards of them, without labels.
 
-    Padded random crops of JPEGs that are less than four times as large become resized crops with
-    random aspect ratios (:data:`SMALL_JPEG_CROPS`): padded crops show a network how a JPEG was
-    rotated, these hardly do. The images of a pack count as small JPEGs.
+    Padded random crops of JPEGs whose shorter side is less than four times that of the crops
+    become resized crops with random aspect ratios (:data:`SMALL_JPEG_CROPS`): padded crops show
+    a network how a JPEG was rotated, these hardly do. The images of a pack count as small JPEGs.
+    Resized crops get these aspect ratios if the shorter side is less than twice that of the
+    crops. Change the size of the crops before calling this function, not after.
 
     Args:
         cfg: Pretraining config. The rest of its pipelines is kept; those that read arrays get
@@ -118,20 +120,22 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
             split='all' if val is not None else 'train' if training else 'val',
             pipeline=dataset.pipeline,
         )
-    _resize_padded_crops(cfg, train)
+    _hide_traces(cfg, train)
     return cfg
 
 
-def _resize_padded_crops(cfg: Config, folder: str) -> None:
-    """Replace the padded random crops of small JPEGs, in place."""
+def _hide_traces(cfg: Config, folder: str) -> None:
+    """Change the random crops of small JPEGs, in place."""
     if cfg.get('train_dataloader') is None:  # an evaluation of features
         return
     pipeline = cfg.train_dataloader.dataset.pipeline
     for i, step in enumerate(pipeline):
+        kind = class_of(cfg, TRANSFORMS, step)
         if (
-            class_of(cfg, TRANSFORMS, step) is RandomCrop
+            kind is RandomCrop
             and step.get('padding')
-            and (is_pack(folder) or _has_small_jpegs(folder, step.crop_size))
+            # 4 times: JPEG's blocks of 8 pixels shrink to 2 or fewer
+            and (is_pack(folder) or _has_small_jpegs(folder, 4, step.crop_size))
         ):
             pipeline[i] = ConfigDict(
                 type='mmpretrain.RandomResizedCrop',
@@ -140,13 +144,17 @@ def _resize_padded_crops(cfg: Config, folder: str) -> None:
                 interpolation='bicubic',
                 backend='pillow',
             )
+        elif (
+            kind is RandomResizedCrop
+            and 'aspect_ratio_range' not in step
+            # not 4 times: the crops are already resized, if only slightly
+            and _has_small_jpegs(folder, 2, step.scale)
+        ):
+            step.aspect_ratio_range = SMALL_JPEG_CROPS['aspect_ratio_range']
 
 
-def _has_small_jpegs(folder: str, crop_size: int | Sequence[int]) -> bool:
-    """Check if the first JPEG is less than four times as large as the crops.
-
-    When a larger one is resized to the crops, JPEG's blocks shrink from 8 pixels to 2 or fewer.
-    """
+def _has_small_jpegs(folder: str, factor: int, crop_size: int | Sequence[int]) -> bool:
+    """Check if the shorter side of the first JPEG is less than ``factor`` times that of crops."""
     size = crop_size if isinstance(crop_size, int) else min(crop_size)
     for root, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
@@ -154,7 +162,7 @@ def _has_small_jpegs(folder: str, crop_size: int | Sequence[int]) -> bool:
             file = os.path.join(root, name)
             if name.lower().endswith(('.jpg', '.jpeg')) and not header_problem(file):
                 shape = jpeg_shape(file)
-                return shape is not None and min(shape) < 4 * size
+                return shape is not None and min(shape) < factor * size
     return False
 
 

@@ -75,14 +75,14 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     if 'data_root' in options:
         cfg = with_data_root(cfg, options['data_root'])
+    if args.image_size is not None:
+        cfg = with_image_size(cfg, args.image_size)
     if getattr(args, 'image_folder', None) is not None:
         cfg = with_image_folder(cfg, *args.image_folder)
     photos, monitors = getattr(args, 'image_folder', None), getattr(args, 'monitor', None) or ()
     for_monitors = photos is not None and not {'knn', 'linear'}.isdisjoint(monitors)
     if args.labelled_folder is not None and not for_monitors:
         cfg = with_labelled_folder(cfg, args.labelled_folder)
-    if args.image_size is not None:
-        cfg = with_image_size(cfg, args.image_size)
     if monitors:
         cfg = with_monitors(cfg, monitors, args.labelled_folder if for_monitors else None)
     cache = getattr(args, 'cache_images', None)

@@ -100,6 +100,25 @@ def test_with_image_folder_resizes_crops_of_small_jpegs(ending, side, crop_size,
             assert dataset.aspect_ratio_range == (0.5, 2.0)
 
 
+def test_with_image_folder_resizes_crops_of_packs(photo_folder, tmp_path):
+    pack_photos(photo_folder, tmp_path / 'pack')
+    cfg = with_image_folder(shipped('rotnet/nin4_cifar10.py'), str(tmp_path / 'pack'))
+    crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[2])
+    assert (type(crop), crop.aspect_ratio_range) == (RandomResizedCrop, (0.5, 2.0))
+
+
+@pytest.mark.parametrize(('side', 'ratios'), [(63, (0.5, 2.0)), (64, (3 / 4, 4 / 3))])
+def test_with_image_folder_stretches_resized_crops_of_small_jpegs(side, ratios, tmp_path):
+    write_photo(tmp_path / '0.jpg', np.random.default_rng(0), (side, 200))
+    cfg = with_image_folder(with_image_size(shipped('rotnet/photos.py'), 32), str(tmp_path))
+    crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+    assert (crop.scale, crop.crop_ratio_range) == ((32, 32), (0.3, 1.0))
+    assert crop.aspect_ratio_range == ratios
+    cfg.train_dataloader.dataset.pipeline[1].aspect_ratio_range = (1, 1)
+    cfg = with_image_folder(cfg, str(tmp_path))
+    assert cfg.train_dataloader.dataset.pipeline[1].aspect_ratio_range == (1, 1)
+
+
 @pytest.mark.parametrize('name', ['rotnet/photos.py', 'rotnet/resnet50_8xb16_steplr_70e_in1k.py'])
 def test_with_image_size_keeps_the_margin_of_the_crop(name, photo_folder):
     before = shipped(name).val_dataloader.dataset.pipeline

@@ -1,6 +1,8 @@
 import argparse
 
+import numpy as np
 import pytest
+from helpers import write_photo
 from mmengine.config import Config
 
 import mmrot
@@ -89,6 +91,18 @@ def test_cached_images_are_an_option_of_training():
     assert crop.crop_ratio_range == [0.25, 1.0]
     assert not crop.flip
     assert flip.prob == 0
+
+
+def test_size_of_crops_decides_which_jpegs_are_small(tmp_path):
+    write_photo(tmp_path / '0.jpg', np.random.default_rng(0), (200, 200))
+    arguments = ['rotnet/nin4_cifar10.py', '--image-folder', str(tmp_path)]
+    parser = job_parser('train', 'test', train_options())
+    crops = [
+        load_config(parser.parse_args([*arguments, *size])).train_dataloader.dataset.pipeline[2]
+        for size in ([], ['--image-size', '64'])
+    ]
+    assert [crop.type.rpartition('.')[2] for crop in crops] == ['RandomCrop', 'RandomResizedCrop']
+    assert crops[1].scale == 64
 
 
 def test_check_fields_accepts_variables_of_a_config():
