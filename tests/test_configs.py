@@ -175,7 +175,7 @@ OF_PHOTOS = [
 @pytest.mark.parametrize('name', OF_PHOTOS)
 def test_photos_are_resized_with_antialiasing(name):
     """A fine checkerboard becomes grey; without antialiasing it would stay coarse."""
-    board = np.kron(np.indices((512, 512)).sum(0) % 2, np.ones((2, 2))) * 255  # (1024, 1024)
+    board = np.kron(np.indices((545, 545)).sum(0) % 2, np.ones((2, 2))) * 255  # (1090, 1090)
     board = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
     cfg = shipped(name)
     steps = [
@@ -189,8 +189,13 @@ def test_photos_are_resized_with_antialiasing(name):
     for step in steps:
         if 'RandomResizedCrop' in step.type:
             step = {**step, 'crop_ratio_range': (1.0, 1.0)}  # the whole image
-        out = TRANSFORMS.build(step)(dict(img=board, img_shape=board.shape[:2]))['img']
-        assert out[8:-8, 8:-8].std() < 40  # 128 in the original
+        contrast = {}
+        for backend in (step['backend'], 'cv2'):
+            resize = TRANSFORMS.build({**step, 'backend': backend, 'interpolation': 'bilinear'})
+            out = resize(dict(img=board, img_shape=board.shape[:2]))['img']
+            contrast[backend] = out[8:-8, 8:-8].std()
+        assert contrast.pop('cv2') > 80  # does not antialias
+        assert contrast.popitem()[1] < 40  # 128 in the original
 
 
 def test_probes_of_resnet50_on_places205_have_the_crops_of_their_source():

@@ -149,3 +149,11 @@ def test_fast_rcnn_config_has_the_details_of_girshicks_code():
     test = cfg.model.test_cfg.rcnn
     assert (test.score_thr, test.max_per_class, test.nms.iou_threshold) == (0, 100, 0.3)
     assert test.max_per_img >= 20 * test.max_per_class
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+@pytest.mark.parametrize(('changes', 'trained'), [({}, False), ({'frozen_stages': -1}, True)])
+def test_conv1_is_frozen_unless_the_config_says_otherwise(config, changes, trained):
+    backbone = MODELS.build({**shipped(config).model.backbone, **changes})
+    frozen = {name for name, p in backbone.named_parameters() if not p.requires_grad}
+    assert frozen == (set() if trained else {'conv1.conv.weight', 'conv1.conv.bias'})

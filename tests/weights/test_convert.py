@@ -93,6 +93,9 @@ def test_images_are_normalised_as_in_pretraining(tmp_path):
     crops = [read_images([str(tmp_path / 'b.png')], 'mmrot.AlexNet', seed=s) for s in (0, 0, 1)]
     assert torch.equal(crops[0], crops[1])
     assert not torch.equal(crops[0], crops[2])
+    more = [read_images([str(tmp_path / 'b.png')], 'mmrot.AlexNet', seed=s) for s in range(2, 10)]
+    slopes = [(crop[..., -1] - crop[..., 0]).mean().item() for crop in (*crops, *more)]
+    assert min(slopes) < 0 < max(slopes)  # some are mirrored
     with pytest.raises(ValueError, match=r'mmpretrain\.ResNet: expected one of mmrot\.AlexNet'):
         read_images(paths, 'mmpretrain.ResNet')
 

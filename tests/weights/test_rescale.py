@@ -18,16 +18,22 @@ def uneven_nin() -> NIN:
     return network
 
 
-def rates(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+def rates(
+    network: nn.Module,
+    images: torch.Tensor,
+    top: nn.Module | None = None,
+    draws: int = 200,
+) -> torch.Tensor:
     """Compute the size of the gradient relative to the weights of each layer, by sampling."""
-    weights = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
+    weights = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    top = top or nn.Identity()
     torch.manual_seed(123)
     squares = 0
-    for _ in range(200):
-        output = network(images)[-1]
+    for _ in range(draws):
+        output = top(network(images)[-1])
         gradients = torch.autograd.grad((output * torch.randn_like(output)).sum(), weights)
         squares = squares + torch.stack([g.square().mean() for g in gradients])
-    return (squares / 200 / torch.stack([w.square().mean() for w in weights])).sqrt().detach()
+    return (squares / draws / torch.stack([w.square().mean() for w in weights])).sqrt().detach()
 
 
 def test_rescaled_layers_have_equal_rates_and_proportional_outputs():
@@ -98,6 +104,15 @@ def test_rescaling_alexnet_equalises_a_new_classifier_as_well():
     torch.manual_seed(0)
     network = AlexNet(norm_cfg=None, fc_channels=32)
     images = torch.randn(4, 3, 224, 224)
+    before = network(images)[0].detach()  # (4, 32)
+    classifier = nn.Linear(32, 1000)
+    uneven = rates(network, images, classifier, draws=8)
+    assert uneven.max() / uneven.min() > 3
     network.load_state_dict(rescale(network.state_dict(), images))
-    features = network(images)[0].detach()  # (4, 32)
-    assert features.std(0, correction=0).mean() != pytest.approx(1, abs=0.2)
+    even = rates(network, images, classifier, draws=8)
+    assert even.max() / even.min() < 1.6
+    after = network(images)[0].detach()
+    torch.testing.assert_close(
+        after, before * (after.norm() / before.norm()), rtol=1e-4, atol=1e-5
+    )
+    assert after.std(0, correction=0).mean() != pytest.approx(1, abs=0.2)
