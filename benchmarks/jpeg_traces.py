@@ -5,7 +5,7 @@
         --out benchmarks/results/jpeg_traces.json
 
 Crops of large photos are shrunk to 32×32 pixels, which removes the traces of their own
-compression, turned by a random multiple of 90° and saved as JPEG of quality 75. Their content
+compression, rotated by a random multiple of 90° and saved as JPEG of quality 75. Their content
 thus says nothing about a rotation that follows, but the traces reveal its axis. A NIN that was
 pretrained with padded crops (docs/measurements.md, "NIN on CIFAR-10 JPEGs"), and so reads traces,
 is trained on random crops of these images. Its axis accuracy on validation images shows how much
@@ -42,7 +42,7 @@ Crop = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def images_with_traces(folders: list[str], crops: int, seed: int) -> Tensor:
-    """Return (N, 3, 32, 32) uint8, RGB: random crops of photos, shrunk, turned and compressed."""
+    """Return (N, 3, 32, 32) uint8, RGB: random crops of photos, shrunk, rotated and compressed."""
     rng = np.random.default_rng(seed)
     images = []
     for path in itertools.chain.from_iterable(map(find_images, folders)):

@@ -40,7 +40,7 @@ MARGIN, AXIS_MARGIN = 2.0, 3.0
 _MAX_NOISE_SIDE = 512
 _ROTATED = 're-encoded after rotation'
 _NOT_COMPRESSED = 'not compressed'
-_TURNED = 'turned photos'
+_PRE_ROTATED = 'pre-rotated photos'
 
 
 def check_shortcuts(
@@ -56,7 +56,7 @@ def check_shortcuts(
     Every image is rotated by all four angles. Axis accuracy counts 0° and 180° as one
     answer, 90° and 270° as the other. Noise has no content and no direction: accuracy
     that exceeds chance only once the noise is compressed comes from the file format. The same
-    holds for photos that were turned by all four angles before compression. Both are compressed
+    holds for photos that were rotated by all four angles before compression. Both are compressed
     at the size of the network. If the photos have another size, noise is also compressed at theirs
     (at most 512 pixels), followed by the test pipeline.
 
@@ -108,11 +108,11 @@ def check_shortcuts(
 def judge(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Decide whether compression makes the rotations of content-free images predictable.
 
-    It does if, for any kind of compressed noise or of turned photos, the 4-way accuracy is more
-    than 2 points above both chance (25 %) and the accuracy on the same images without
+    It does if, for any kind of compressed noise or of pre-rotated photos, the 4-way accuracy is
+    more than 2 points above both chance (25 %) and the accuracy on the same images without
     compression, or if the axis accuracy is more than 3 points above both, or below both. A network
     can be off chance on noise for other reasons, such as the small number of images; compression
-    is responsible for the difference only. On turned photos without compression, accuracy is
+    is responsible for the difference only. On pre-rotated photos without compression, accuracy is
     exactly at chance.
 
     Args:
@@ -126,7 +126,7 @@ def judge(rows: list[dict[str, Any]]) -> dict[str, Any]:
     pairs = [
         (row, by_name.get(re.sub(r'quality \d+', _NOT_COMPRESSED, name), chance))
         for name, row in by_name.items()
-        if re.match(rf'(white noise|pink noise|{_TURNED}), quality', name)
+        if re.match(rf'(white noise|pink noise|{_PRE_ROTATED}), quality', name)
     ]
 
     def excess(pair: tuple[dict[str, Any], dict[str, Any]]) -> float:
@@ -172,7 +172,7 @@ def _variants(photos: np.ndarray, count: int) -> Iterator[tuple[str, np.ndarray]
     # noise that hides the traces of the photos' own compression
     masked = add_dct_noise(greys[::4], tables['mean of both'])
     for quality in QUALITIES:
-        yield f'{_TURNED}, quality {quality}', recompress(all_orientations(masked), quality)
+        yield f'{_PRE_ROTATED}, quality {quality}', recompress(all_orientations(masked), quality)
     for pixels in range(1, 8):
         yield f'shifted by {pixels}', shift(photos, pixels)
     for sigma in (1, 2):

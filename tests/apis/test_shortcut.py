@@ -46,8 +46,8 @@ class TableReader(nn.Module):
         for table in (self.table, self.table.T):
             remainder = (coefficients / table).round() * table - coefficients
             errors.append((remainder / table).abs().mean((1, 2, 3, 4)))
-        upright, turned = errors
-        return (torch.stack([-upright, -turned, -upright, -turned], 1),)
+        upright, rotated = errors
+        return (torch.stack([-upright, -rotated, -upright, -rotated], 1),)
 
 
 class BrightTop(nn.Module):
@@ -86,12 +86,12 @@ def test_network_that_reads_the_table_is_caught():
 
 def test_content_of_photos_in_all_orientations_does_not_help():
     photos = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
-    turned = all_orientations(photos)
-    assert turned.shape == (20, 32, 32, 3)
-    assert np.array_equal(turned[5:10], np.rot90(photos, 1, (1, 2)))
-    assert rotation_accuracies(network(BrightTop()), turned) == (25, 50)
-    assert rotation_accuracies(network(TableReader(75)), turned)[1] == 50
-    assert rotation_accuracies(network(TableReader(75)), recompress(turned, 75))[1] == 100
+    rotated = all_orientations(photos)
+    assert rotated.shape == (20, 32, 32, 3)
+    assert np.array_equal(rotated[5:10], np.rot90(photos, 1, (1, 2)))
+    assert rotation_accuracies(network(BrightTop()), rotated) == (25, 50)
+    assert rotation_accuracies(network(TableReader(75)), rotated)[1] == 50
+    assert rotation_accuracies(network(TableReader(75)), recompress(rotated, 75))[1] == 100
 
 
 def test_network_that_reads_content_is_not_caught():
@@ -133,7 +133,7 @@ def test_judge_compares_with_chance_and_with_noise_that_is_not_compressed(
             row('photos', (90, 95)),
             row('white noise, quality 75', (25.0, 50.0)),
             row('white noise, not compressed', (25.0, 50.0)),
-            row('turned photos, quality 75', (26.0, 52.0)),
+            row('pre-rotated photos, quality 75', (26.0, 52.0)),
             row('pink noise, quality 75, resized', compressed),
             row('pink noise, not compressed, resized', plain),
         ]
@@ -199,7 +199,7 @@ def test_command_writes_results(tmp_path, capsys):
     assert 'white noise, quality 95, resized' in [row.images for row in found.rows]
     assert found.rows[0].images == 'photos'
     for row in found.rows:  # one photo in four orientations
-        assert row['count'] == (4 if row.images.startswith('turned photos') else 2)
+        assert row['count'] == (4 if row.images.startswith('pre-rotated photos') else 2)
 
 
 def test_check_shortcuts_refuses_other_angles(tmp_path):
@@ -211,8 +211,8 @@ def test_check_shortcuts_refuses_other_angles(tmp_path):
         check_shortcuts(cfg, checkpoint)
 
 
-def test_judge_compares_turned_photos_with_chance():
-    rows = [dict(images='turned photos, quality 90', accuracy=24.0, axis_accuracy=46.0)]
+def test_judge_compares_pre_rotated_photos_with_chance():
+    rows = [dict(images='pre-rotated photos, quality 90', accuracy=24.0, axis_accuracy=46.0)]
     result = judge(rows)
     assert result['shortcut']
     assert 'without compression, 25.0 % 4-way, 50.0 % axis.' in result['verdict']

@@ -1,7 +1,6 @@
 """A folder of photos at 96×96, without labels; --image-folder and --image-size change both.
 
-Resampled crops hide what JPEG leaves in the pixels: its blocks and its colour subsampling
-tell a network how a photo was rotated.
+Downsampling removes traces of JPEG compression, which tell a network how a photo was rotated.
 """
 
 data_preprocessor = dict(

@@ -3,7 +3,7 @@ r"""Supervised NIN with K labelled images per class, CIFAR-10 (figure 5b).
     tools/benchmarks/semi_supervised.sh random 1 \
         configs/benchmarks/classification/nin3_supervised_subset_cifar10.py
 
-The yardstick for nin4_semi_supervised_cifar10.py: the same network, trained from scratch
+The supervised baseline for nin4_semi_supervised_cifar10.py: the same network, trained from scratch
 on the same images for 200 epochs, as in nin3_supervised_cifar10.py.
 
 Published as curves only. Not run at this size; docs/reproduction.md has a reduced run.
