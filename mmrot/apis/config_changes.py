@@ -118,13 +118,21 @@ def with_amp(cfg: Config, dtype: str | None = None) -> Config:
     Args:
         cfg: Config.
         dtype: ``'bfloat16'``, or ``'float16'`` with a loss scale, on a GPU only. By default
-            bfloat16, or float16 on a GPU that has no bfloat16.
+            bfloat16, or float16 on a GPU that has no bfloat16. Detectors need float16: mmcv's
+            NMS and RoI operators do not accept bfloat16.
 
     Raises:
-        UserError: If float16 is requested on a CPU.
+        UserError: If float16 is requested on a CPU, or bfloat16 for a detector.
     """
     cfg = copy.deepcopy(cfg)
     on_cpu = get_device() == 'cpu'
+    if cfg.get('default_scope') == 'mmdet':
+        if on_cpu or dtype == 'bfloat16':
+            raise UserError(
+                'detectors cannot be trained in bfloat16, which operators of mmcv do not accept: '
+                + ('on a CPU, train without --amp.' if on_cpu else 'use float16.')
+            )
+        dtype = 'float16'
     if dtype == 'float16' and on_cpu:
         raise UserError('float16 needs a GPU: on a CPU, use bfloat16.')
     if dtype is None:

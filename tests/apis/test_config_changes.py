@@ -138,6 +138,28 @@ def test_with_amp_rejects_float16_on_a_cpu(monkeypatch):
         with_amp(Config({'optim_wrapper': {'type': 'OptimWrapper'}}), 'float16')
 
 
+@pytest.mark.parametrize(
+    ('device', 'dtype', 'message'),
+    [
+        ('cpu', None, 'on a CPU, train without --amp'),
+        ('cuda', 'bfloat16', 'use float16'),
+    ],
+)
+def test_with_amp_rejects_bfloat16_for_detectors(device, dtype, message, monkeypatch):
+    monkeypatch.setattr('mmrot.apis.config_changes.get_device', lambda: device)
+    cfg = Config(dict(default_scope='mmdet', optim_wrapper=dict(type='OptimWrapper')))
+    with pytest.raises(UserError, match=f'detectors cannot be trained in bfloat16.*{message}'):
+        with_amp(cfg, dtype)
+
+
+@pytest.mark.parametrize('dtype', [None, 'float16'])
+def test_with_amp_trains_detectors_in_float16_on_a_gpu(dtype, monkeypatch):
+    monkeypatch.setattr('mmrot.apis.config_changes.get_device', lambda: 'cuda')
+    monkeypatch.setattr('mmrot.apis.config_changes.has_bfloat16', lambda: True)
+    cfg = Config(dict(default_scope='mmdet', optim_wrapper=dict(type='OptimWrapper')))
+    assert with_amp(cfg, dtype).optim_wrapper == FLOAT16
+
+
 def test_with_vis_backends_adds_to_those_of_the_config(monkeypatch):
     monkeypatch.setattr('mmrot.apis.config_changes.find_spec', lambda name: name)
     cfg = with_vis_backends(shipped('rotnet/nin4_digits.py'), ['tensorboard', 'wandb'])
