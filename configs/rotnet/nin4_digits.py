@@ -2,8 +2,8 @@ r"""Narrow NIN on scikit-learn's digits: the network of ``make demo``.
 
     python tools/train.py configs/rotnet/nin4_digits.py
 
-64 images = 256 rotated copies, 30 epochs: 106 s on 2 CPU cores. Measured: rotation
-accuracy 96.5 % on the 300 test digits, one run.
+64 images = 256 rotated copies, 30 epochs: about 2 minutes on 2 CPU cores. Measured: rotation
+accuracy 95.6 % on the 300 test digits, seed 0.
 """
 
 _base_ = [
