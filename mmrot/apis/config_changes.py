@@ -9,11 +9,12 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.model import PretrainedInit
-from mmengine.registry import HOOKS, WEIGHT_INITIALIZERS
+from mmengine.registry import HOOKS, MODELS, WEIGHT_INITIALIZERS
 
 from mmrot.engine.bfloat16_optim_wrapper import has_bfloat16
 from mmrot.engine.hooks import LoadBackboneHook, ResultTableHook
 from mmrot.errors import UserError
+from mmrot.models import RotationPred
 
 from .config_parts import innermost_datasets, is_a
 from .data_changes import class_folders
@@ -126,7 +127,8 @@ def with_amp(cfg: Config, dtype: str | None = None) -> Config:
     """
     cfg = copy.deepcopy(cfg)
     on_cpu = get_device() == 'cpu'
-    if cfg.get('default_scope') == 'mmdet':
+    # pretraining configs can inherit from mmdet as well
+    if cfg.get('default_scope') == 'mmdet' and not is_a(cfg, MODELS, cfg.model, RotationPred):
         if on_cpu or dtype == 'bfloat16':
             raise UserError(
                 'detectors cannot be trained in bfloat16, which operators of mmcv do not accept: '

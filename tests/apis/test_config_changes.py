@@ -21,6 +21,11 @@ from mmrot.errors import UserError
 
 BFLOAT16 = {'type': 'mmrot.BFloat16OptimWrapper'}
 FLOAT16 = {'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'}
+DETECTOR = dict(
+    default_scope='mmdet',
+    model=dict(type='FasterRCNN'),
+    optim_wrapper=dict(type='OptimWrapper'),
+)
 
 
 def probe(name: str) -> Config:
@@ -147,7 +152,7 @@ def test_with_amp_rejects_float16_on_a_cpu(monkeypatch):
 )
 def test_with_amp_rejects_bfloat16_for_detectors(device, dtype, message, monkeypatch):
     monkeypatch.setattr('mmrot.apis.config_changes.get_device', lambda: device)
-    cfg = Config(dict(default_scope='mmdet', optim_wrapper=dict(type='OptimWrapper')))
+    cfg = Config(DETECTOR)
     with pytest.raises(UserError, match=f'detectors cannot be trained in bfloat16.*{message}'):
         with_amp(cfg, dtype)
 
@@ -156,8 +161,13 @@ def test_with_amp_rejects_bfloat16_for_detectors(device, dtype, message, monkeyp
 def test_with_amp_trains_detectors_in_float16_on_a_gpu(dtype, monkeypatch):
     monkeypatch.setattr('mmrot.apis.config_changes.get_device', lambda: 'cuda')
     monkeypatch.setattr('mmrot.apis.config_changes.has_bfloat16', lambda: True)
-    cfg = Config(dict(default_scope='mmdet', optim_wrapper=dict(type='OptimWrapper')))
-    assert with_amp(cfg, dtype).optim_wrapper == FLOAT16
+    assert with_amp(Config(DETECTOR), dtype).optim_wrapper == FLOAT16
+
+
+def test_with_amp_pretrains_in_bfloat16_in_the_scope_of_mmdet(monkeypatch):
+    monkeypatch.setattr('mmrot.apis.config_changes.get_device', lambda: 'cpu')
+    cfg = Config({**DETECTOR, 'model': dict(type='mmrot.RotationPred')})
+    assert with_amp(cfg).optim_wrapper == BFLOAT16
 
 
 def test_with_vis_backends_adds_to_those_of_the_config(monkeypatch):
