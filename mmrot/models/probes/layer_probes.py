@@ -23,9 +23,10 @@ class LayerProbes(BaseModule):
             outputs. Losses and accuracies are reported under these names.
         num_classes: Number of classes, passed to every probe.
         init_num_classes: Number of classes C that sets the scale of the classifiers'
-            initial weights, N(0, 2 / C), unless a probe has an ``init_cfg``. By default,
-            C is ``num_classes``, as in the authors' code; with few classes, the
-            initial logits are then so large that a short training does not undo them.
+            initial weights, N(0, 2 / C), unless a probe has an ``init_cfg`` or no layer
+            ``fc``. By default, C is ``num_classes``, as in the authors' code; with few
+            classes, the initial logits are then so large that a short training does not
+            undo them.
         init_cfg: Initialisation.
     """
 
@@ -52,9 +53,8 @@ class LayerProbes(BaseModule):
         super().init_weights()
         if self.init_num_classes is not None:
             for name in self.with_default_init:
-                nn.init.normal_(
-                    self.probes[name].fc.weight, std=(2 / self.init_num_classes) ** 0.5
-                )
+                if isinstance(classifier := getattr(self.probes[name], 'fc', None), nn.Linear):
+                    nn.init.normal_(classifier.weight, std=(2 / self.init_num_classes) ** 0.5)
 
     def forward(self, feats: Sequence[Tensor]) -> dict[str, Tensor]:
         """Compute the logits of every probe.

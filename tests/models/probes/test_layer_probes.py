@@ -240,3 +240,17 @@ def test_another_number_of_classes_sets_the_scale_of_the_classifiers():
         'probes.conv2.fc.weight': (2 / 1000) ** 0.5,
         'probes.conv3.fc.weight': 0.01,
     }
+
+
+def test_a_probe_without_fc_keeps_its_own_initialisation():
+    @MODELS.register_module(force=True)
+    class ConstantProbe(nn.Module):
+        def __init__(self, num_classes):
+            super().__init__()
+            self.classifier = nn.Linear(4, num_classes)
+            nn.init.constant_(self.classifier.weight, 0.5)
+
+    probes = dict(conv1=dict(type='ConstantProbe'))
+    head = LayerProbes(probes, num_classes=2, init_num_classes=1000)
+    head.init_weights()
+    assert head.probes['conv1'].classifier.weight.eq(0.5).all()
