@@ -114,18 +114,20 @@ class Runner(MMEngineRunner):
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
-        """Remove the log of a job that fails before its first iteration."""
+        """Remove the log and new folders of a job that fails before its first iteration."""
         try:
             yield
         except BaseException:
-            if self._held_log is not None and self._held_log.holding:
+            if self._held_log is None:  # fails before its log is opened
+                self._remove_new_folders()
+            elif self._held_log.holding:
                 self._held_log.discard()
                 if is_main_process() and self._new_log_dir:
-                    self._remove_log_dir()
+                    shutil.rmtree(self._log_dir, ignore_errors=True)
+                    self._remove_new_folders()
             raise
 
-    def _remove_log_dir(self) -> None:
-        shutil.rmtree(self._log_dir, ignore_errors=True)
+    def _remove_new_folders(self) -> None:
         with suppress(OSError):  # not empty
             for folder in self._new_folders:
                 folder.rmdir()

@@ -170,10 +170,11 @@ def test_signal_waits_for_accumulated_gradients(tmp_path):
 
 
 @pytest.mark.parametrize('seed', ['text', -1, 2**32, 0.5])
-def test_invalid_seed_is_named(seed, tmp_path):
-    cfg = tiny_config(tmp_path, **{'randomness.seed': seed})
+def test_invalid_seed_is_named_and_leaves_no_folder(seed, tmp_path):
+    cfg = tiny_config(tmp_path / 'runs/seed', **{'randomness.seed': seed})
     with pytest.raises(UserError, match=rf'^randomness.seed={seed} is not an integer from 0 to '):
         Runner.from_cfg(cfg)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
