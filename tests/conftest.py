@@ -20,9 +20,12 @@ from torch import nn
 
 from mmrot.models import AlexNet, ResNet
 
-# mmengine collects garbage for every data set and checkpoint. What is imported by now need not be
-# searched again, which makes each of these calls several times faster.
-gc.freeze()
+
+@pytest.fixture(scope='module', autouse=True)
+def _quick_garbage_collection() -> None:
+    """Exempt what has been imported, because mmengine collects garbage for every data set."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

