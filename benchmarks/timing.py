@@ -90,7 +90,7 @@ class Result:
         unit: Unit of the values.
         threads: Threads of PyTorch.
         date: Day of the runs.
-        data: Name of the data set, if one was read.
+        data: Name of the dataset, if one was read.
         values: Each run of each variant.
         targets: Ratios that are required, and whether they were reached.
     """

@@ -2,7 +2,7 @@
 
 Label ``k`` of an angle set means that the copy was rotated **counter-clockwise**
 by the ``k``-th angle of the set; with the default set that is k·90°. Multiples
-of 90° consist of flips and transposes only (section 2.2 of Gidaris et al.,
+of 90° consist of flips and transposes only (Section 2.2 of Gidaris et al.,
 ICLR 2018), so no pixel value changes. The copies of a batch are image-major:
 image 0 at every angle, then image 1, and so on.
 
@@ -62,7 +62,7 @@ def needs_warp(angles: Sequence[int]) -> bool:
 def quarter_turn(images: Tensor, k: int) -> Tensor:
     """Rotate images by k·90° counter-clockwise with flips and transposes.
 
-    The three cases are those of section 2.2 of the paper.
+    The three cases are those of Section 2.2 of the paper.
 
     Args:
         images: (..., H, W) of any dtype.
@@ -137,7 +137,7 @@ def rotated_copies(
     Without diagonals, images are only flipped and transposed. With diagonal angles, every copy is
     cropped to the square of :func:`central_square`, including the upright one unless
     ``crop_upright`` is false (the set of 8 rotations in Table 2 of the paper). That is our reading
-    of section 3.1, which crops the copies rotated by 45°, 135°, 225° and 315° only: taken
+    of Section 3.1, which crops the copies rotated by 45°, 135°, 225° and 315° only: taken
     literally, scale and sharpness would reveal the parity of the label.
 
     Args:

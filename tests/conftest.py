@@ -1,4 +1,4 @@
-"""Tiny data sets in the layouts of the real ones, and the host's registry scope."""
+"""Tiny datasets in the layouts of the real ones, and the host's registry scope."""
 
 import gc
 import json
@@ -23,7 +23,7 @@ from mmrot.models import AlexNet, ResNet
 
 @pytest.fixture(scope='module', autouse=True)
 def _quick_garbage_collection() -> None:
-    """Exempt what has been imported, because mmengine collects garbage for every data set."""
+    """Exempt what has been imported, because mmengine collects garbage for every dataset."""
     gc.collect()
     gc.freeze()
 

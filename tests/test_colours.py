@@ -46,7 +46,7 @@ def picture(side: int) -> np.ndarray:
 
 
 def pipeline_of(dataset: Config) -> list[dict]:
-    """Return the pipeline of a data set or of the first one that it wraps."""
+    """Return the pipeline of a dataset or of the first one that it wraps."""
     while 'pipeline' not in dataset:
         dataset = dataset.dataset if 'dataset' in dataset else dataset.datasets[0]
     return dataset.pipeline
@@ -85,7 +85,7 @@ def received(cfg: Config, split: str, rgb: np.ndarray, folder: Path) -> Tensor:
     cv2.imwrite(str(image), rgb[..., ::-1])
     cv2.imwrite(str(mask), np.zeros(rgb.shape[:2], np.uint8))
     results = dict(
-        img=rgb.copy(),  # of data sets without files
+        img=rgb.copy(),  # of datasets without files
         img_path=str(image),
         img_id='0',
         gt_label=0,

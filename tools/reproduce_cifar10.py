@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Reproduce the paper's CIFAR-10 results: Tables 1, 2, 3, 9, figures 5a and 5b.
+"""Reproduce the paper's CIFAR-10 results: Tables 1, 2, 3, 9, Figures 5a and 5b.
 
 Recorded cells are not measured again, and interrupted runs are resumed.
 """

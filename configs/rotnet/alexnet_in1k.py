@@ -1,11 +1,11 @@
-r"""AlexNet on ImageNet by the paper's schedule (section 3.2): 30 epochs.
+r"""AlexNet on ImageNet by the paper's schedule (Section 3.2): 30 epochs.
 
     tools/dist_train.sh configs/rotnet/alexnet_in1k.py 8
 
 8 GPUs × 24 images = 192 images, 768 rotated copies. On one GPU add
 ``--cfg-options train_dataloader.batch_size=192``.
 
-Published: about 2 days on one Titan X (section 2.3). Linear probes on conv1 to conv5
+Published: about 2 days on one Titan X (Section 2.3). Linear probes on conv1 to conv5
 (Table 5): 18.8, 31.7, 38.7, 38.2, 36.5 %. The rotation accuracy is not in the paper; around
 89.0 % according to one of the authors (issue 17 of their code repository). Not run.
 """

@@ -1,4 +1,4 @@
-r"""NIN with 4 blocks on CIFAR-10 by the paper's schedule (section 3.1): 100 epochs.
+r"""NIN with 4 blocks on CIFAR-10 by the paper's schedule (Section 3.1): 100 epochs.
 
     python tools/train.py configs/rotnet/nin4_cifar10.py
 
@@ -21,7 +21,7 @@ _base_ = [
 ]
 
 train_dataloader = val_dataloader = test_dataloader = dict(batch_size=128)
-# figure 5a evaluates a snapshot every 20 epochs
+# Figure 5a evaluates a snapshot every 20 epochs
 default_hooks = dict(
     checkpoint=dict(interval=20, max_keep_ckpts=-1, save_best='rotation/accuracy')
 )

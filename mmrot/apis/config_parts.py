@@ -13,7 +13,7 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def innermost_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
-    """Yield each dataloader's name and the part of it that holds the innermost data set."""
+    """Yield each dataloader's name and the part of it that holds the innermost dataset."""
     for field in DATALOADERS:
         if cfg.get(field) is not None:
             holder = cfg[field]

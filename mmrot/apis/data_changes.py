@@ -45,7 +45,7 @@ SMALL_JPEG_CROPS = dict(crop_ratio_range=(0.3, 1.0), aspect_ratio_range=(1 / 2, 
 
 
 def with_data_root(cfg: Config, root: str) -> Config:
-    """Return a config whose data sets and evaluators read from another folder.
+    """Return a config whose datasets and evaluators read from another folder.
 
     Args:
         cfg: Config with a top-level ``data_root``. Every path in its dataloaders
@@ -75,7 +75,7 @@ def with_data_root(cfg: Config, root: str) -> Config:
         if cfg.get(field) is not None:
             cfg[field] = move(cfg[field])
     if not moved:
-        raise UserError(f'data_root={root}: no data set of the config is located in {old}.')
+        raise UserError(f'data_root={root}: no dataset of the config is located in {old}.')
     cfg.data_root = root
     return cfg
 
@@ -98,7 +98,7 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
             photo of ``train`` is held out.
 
     Raises:
-        UserError: If the config needs labels or its data sets are wrapped.
+        UserError: If the config needs labels or its datasets are wrapped.
     """
     cfg = copy.deepcopy(cfg)
     if is_a(cfg, MODELS, cfg.model.get('head'), LayerProbes):

@@ -1,4 +1,4 @@
-"""Extract features of a config's data set or of a folder of photos."""
+"""Extract features of a config's dataset or of a folder of photos."""
 
 import copy
 import json

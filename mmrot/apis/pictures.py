@@ -42,7 +42,7 @@ from .data_changes import with_image_folder
 from .features import RANDOM, build_backbone, extract_features, open_config
 from .models import get_model
 
-# p of the first stages in figure 3; later stages use the last one
+# p of the first stages in Figure 3; later stages use the last one
 _POWERS = (1.0, 2.0, 4.0)
 
 
@@ -57,7 +57,7 @@ def plot_attention(
     image_folder: str | None = None,
     trust: bool = False,
 ) -> Figure:
-    """Plot where stages respond to the rotated copies of images (figures 3 and 6 of the paper).
+    """Plot where stages respond to the rotated copies of images (Figures 3 and 6 of the paper).
 
     Args:
         config: Pretraining or classification config, or its path.
@@ -115,7 +115,7 @@ def plot_attention(
 def plot_filters(
     config: str | Path | Config, checkpoint: str | Path, trust: bool = False
 ) -> Figure:
-    """Plot the filters of the first convolution, scaled by batch norm (figure 4 of the paper).
+    """Plot the filters of the first convolution, scaled by batch norm (Figure 4 of the paper).
 
     Args:
         config: Config of any model with a backbone, or its path.

@@ -64,7 +64,7 @@ def check_shortcuts(
         config: Pretraining config or its path. The photos are its test data.
         checkpoint: Pretraining checkpoint.
         image_folder: Folder of photos instead of the config's test data.
-        num_images: Number of photos, evenly spaced in the data set, and of noise images.
+        num_images: Number of photos, evenly spaced in the dataset, and of noise images.
         batch_size: Number of images per forward pass, before rotation.
         trust: Whether to unpickle arbitrary objects in the checkpoint, which can run code.
 

@@ -46,7 +46,7 @@ KINDS = {
         'classification/nin4_nonlinear_cifar10.py',
     ),
     'semi-supervised': Kind(
-        'RotNet + conv with K labelled images per class, CIFAR-10 (figure 5b)',
+        'RotNet + conv with K labelled images per class, CIFAR-10 (Figure 5b)',
         'classification/nin4_semi_supervised_cifar10.py',
         'Runs K = 5000, 1000, 400, 100 and 20, or the K of\n'
         '  --cfg-options train_dataloader.dataset.num_per_class=K\n'

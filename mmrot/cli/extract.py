@@ -1,7 +1,7 @@
 """Extract image features with a pretrained backbone.
 
 Writes OUT/<stage>.npy, float32 of shape (images, features), and OUT/images.csv with
-file names and labels, in the order of the data set. An interrupted extraction resumes.
+file names and labels, in the order of the dataset. An interrupted extraction resumes.
 """
 
 import argparse

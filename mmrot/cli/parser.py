@@ -60,7 +60,7 @@ def image_folder_option() -> argparse.ArgumentParser:
         action=_OneOrTwo,
         metavar='DIR',
         help='use the photos in DIR, nested folders included, or the shards of `mmrot pack` in '
-        "DIR, instead of the config's data set; no labels are needed. Training holds out every "
+        "DIR, instead of the config's dataset; no labels are needed. Training holds out every "
         '20th photo for validation, unless a second DIR is given for it',
     )
     return parser
@@ -74,7 +74,7 @@ def config_options() -> argparse.ArgumentParser:
     parser.add_argument(
         '--labelled-folder',
         metavar='DIR',
-        help="use the photos in DIR/train/<class>/ instead of the config's data set, and those in "
+        help="use the photos in DIR/train/<class>/ instead of the config's dataset, and those in "
         'DIR/val/<class>/ or DIR/test/<class>/ for validation',
     )
     parser.add_argument(

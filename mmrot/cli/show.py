@@ -24,8 +24,8 @@ from .extract import load_feature_config
 from .parser import config_options, image_folder_option, positive
 
 KINDS = {
-    'attention': 'where stages respond to the rotated copies of images (figures 3 and 6)',
-    'filters': 'filters of the first layer, scaled by batch norm (figure 4)',
+    'attention': 'where stages respond to the rotated copies of images (Figures 3 and 6)',
+    'filters': 'filters of the first layer, scaled by batch norm (Figure 4)',
     'features': 'features of a stage in two dimensions, coloured by class',
     'neighbours': 'nearest neighbours of images by the features of a stage',
     'confusion': 'confusion matrix of the predicted rotations',

@@ -46,7 +46,7 @@ class BlockSampler(DefaultSampler):
     are repeated at its end.
 
     Args:
-        dataset: The data set.
+        dataset: The dataset.
         block_size: Samples per block.
         window: Number of blocks.
         **kwargs: ``seed`` and other arguments of ``DefaultSampler``.
@@ -76,7 +76,7 @@ class InfiniteBlockSampler(InfiniteSampler):
     """:class:`BlockSampler` for configs that train by iterations: one epoch follows another.
 
     Args:
-        dataset: The data set.
+        dataset: The dataset.
         block_size: Samples per block.
         window: Number of blocks.
         **kwargs: ``seed`` and other arguments of mmengine's ``InfiniteSampler``.

@@ -52,7 +52,7 @@ def draw_per_class(
 class PerClassSubset(Dataset):
     """K labelled images of each class, repeated to a given epoch length.
 
-    For the semi-supervised experiments of figure 5b, where an epoch is 50,000
+    For the semi-supervised experiments of Figure 5b, where an epoch is 50,000
     samples of the subset for any K. The subset depends only on the dataset and
     the seed, so it is the same in all processes.
 

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset, Sampler
 from mmrot.errors import ImageError
 from mmrot.registry import DATASETS
 
-# The sampler sends epoch and index to the data set as one integer.
+# The sampler sends epoch and index to the dataset as one integer.
 _EPOCH = 2**40
 # Bad images in a row after which no further replacement is tried.
 _ATTEMPTS = 20
@@ -53,7 +53,7 @@ class SeededSampler(Sampler):
 
     Args:
         sampler: Config of mmengine's ``DefaultSampler`` or ``InfiniteSampler``, or a subclass.
-        dataset: The data set.
+        dataset: The dataset.
         seed: Seed of the order.
     """
 
@@ -98,16 +98,16 @@ class SeededSampler(Sampler):
 
 
 class SeededSamples(Dataset):
-    """A data set that seeds all random numbers before it loads a sample.
+    """A dataset that seeds all random numbers before it loads a sample.
 
-    Everything but indexing is passed on to the data set. One that augments whole batches, such
+    Everything but indexing is passed on to the dataset. One that augments whole batches, such
     as :class:`mmrot.InMemoryImages`, has a method ``augmented``, which takes the seeds.
 
     An image that cannot be decoded is replaced by another one, which depends on the seed, the
     epoch and the index too. :meth:`new_bad_images` tells the main process which ones were.
 
     Args:
-        dataset: Config of a data set.
+        dataset: Config of a dataset.
         seed: Seed of the run.
     """
 
@@ -122,7 +122,7 @@ class SeededSamples(Dataset):
         return len(self.dataset)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ('dataset', '__getitems__'):  # not yet set; not for every data set
+        if name in ('dataset', '__getitems__'):  # not yet set; not for every dataset
             raise AttributeError(name)
         return getattr(self.dataset, name)
 

@@ -122,7 +122,7 @@ class Shards(BaseDataset):
         self._rows = self._rows[np.asarray(indices, np.int64)]
 
     def get_subset(self, indices: int | Sequence[int]) -> 'Shards':
-        """Return a data set with some of the samples.
+        """Return a dataset with some of the samples.
 
         Args:
             indices: As for :meth:`get_subset_`.

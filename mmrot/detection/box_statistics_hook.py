@@ -44,7 +44,7 @@ class BoxStatisticsHook(Hook):
 
         Args:
             head: Box head.
-            dataset: Data set with ``instances`` and ``proposals``.
+            dataset: Dataset with ``instances`` and ``proposals``.
 
         Returns:
             Two tensors (C, 4). Classes without objects have 0 and 1.

@@ -11,7 +11,7 @@ class ResLayerExtraNorm(ResLayer):
     """A ResNet stage, followed by a norm, as the shared head of a C4 detector.
 
     He et al., *Momentum Contrast for Unsupervised Visual Representation
-    Learning*, CVPR 2020, section 4.2: newly initialised layers have batch norm,
+    Learning*, CVPR 2020, Section 4.2: newly initialised layers have batch norm,
     which helps to calibrate magnitudes.
 
     Args:

@@ -35,7 +35,7 @@ class BadImages:
         """Log bad images.
 
         Args:
-            dataset: The data set.
+            dataset: The dataset.
             indices: New bad images of this process.
             group: The processes of the job, all of which must call this method.
 

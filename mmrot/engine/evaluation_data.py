@@ -1,4 +1,4 @@
-"""The data sets of a config, read as in testing."""
+"""The datasets of a config, read as in testing."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def build_split(cfg: Config, split: str) -> Dataset:
         split: ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:
-        UserError: If there is no such data set or it has no images.
+        UserError: If there is no such dataset or it has no images.
     """
     loader = cfg.get(f'{split}_dataloader')
     if loader is None:
@@ -75,7 +75,7 @@ def build_unwrapped(cfg: Config, split: str, dataset: dict[str, Any] | None = No
 
 
 def innermost(loader: ConfigDict) -> ConfigDict:
-    """Return the part of a dataloader's config that holds the innermost data set."""
+    """Return the part of a dataloader's config that holds the innermost dataset."""
     while 'dataset' in loader.dataset:
         loader = loader.dataset
     return loader

@@ -450,12 +450,12 @@ class Runner(MMEngineRunner):
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """Build a dataloader, whose data set must not be empty.
+        """Build a dataloader, whose dataset must not be empty.
 
-        mmengine's infinite sampler would wait forever for an empty data set.
+        mmengine's infinite sampler would wait forever for an empty dataset.
 
         Raises:
-            UserError: If the data set is empty; names its type, folder and annotation file. If
+            UserError: If the dataset is empty; names its type, folder and annotation file. If
                 the config has an unknown field.
         """
         if isinstance(dataloader, dict) and (unknown := dataloader.keys() - _LOADER_FIELDS):
@@ -518,7 +518,7 @@ def _optimisation(runner: Runner) -> dict[str, Any]:
 
 
 def _empty_dataset(cfg: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the config of the empty data set in a config, which may be that of a wrapper."""
+    """Return the config of the empty dataset in a config, which may be that of a wrapper."""
     inner = cfg.get('datasets') or ([cfg['dataset']] if 'dataset' in cfg else [])
     for part in inner:
         if (empty := _empty_dataset(part)) is not None:

@@ -310,7 +310,7 @@ def load_features(folder: str | Path) -> Features:
 
 
 def read_annotations(dataset: Any) -> tuple[list[str], np.ndarray | None, tuple[str, ...]]:
-    """Read the annotations of a data set without running its pipeline.
+    """Read the annotations of a dataset without running its pipeline.
 
     Args:
         dataset: See :func:`extract_dataset`.
@@ -324,7 +324,7 @@ def read_annotations(dataset: Any) -> tuple[list[str], np.ndarray | None, tuple[
     """
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     if not infos:
-        raise UserError('The data set has no images.')
+        raise UserError('The dataset has no images.')
     files = [str(info.get('img_path', index)) for index, info in enumerate(infos)]
     classes = tuple(dataset.metainfo.get('classes') or ())
     given = [info.get('gt_label') for info in infos]
@@ -333,7 +333,7 @@ def read_annotations(dataset: Any) -> tuple[list[str], np.ndarray | None, tuple[
     if all(np.ndim(label) == 0 for label in given):
         return files, np.array([int(label) for label in given]), classes
     if not classes:
-        raise UserError('The data set has images with several classes, but no names of classes.')
+        raise UserError('The dataset has images with several classes, but no names of classes.')
     targets: np.ndarray = np.zeros((len(infos), len(classes)), np.int8)
     for target, info in zip(targets, infos, strict=True):
         target[list(info.get('gt_label_difficult') or [])] = -1

@@ -17,7 +17,7 @@ def average_precision_11_points(scores: np.ndarray, labels: np.ndarray) -> float
 
     The mean over the recalls r = 0, 0.1, ..., 1 of the highest precision at a
     recall of at least r: Everingham et al., *The Pascal Visual Object Classes
-    (VOC) Challenge*, IJCV 2010, section 4.2.
+    (VOC) Challenge*, IJCV 2010, Section 4.2.
 
     Args:
         scores: (N,), higher is more likely.

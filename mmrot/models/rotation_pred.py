@@ -15,7 +15,7 @@ class RotationPred(BaseSelfSupervisor):
     """RotNet: self-supervised learning by predicting image rotations.
 
     `Unsupervised Representation Learning by Predicting Image Rotations
-    <https://arxiv.org/abs/1803.07728>`_, section 2.1: the loss of an image is
+    <https://arxiv.org/abs/1803.07728>`_, Section 2.1: the loss of an image is
     the cross entropy averaged over all its rotated copies, which are in the
     same batch.
 
@@ -31,7 +31,7 @@ class RotationPred(BaseSelfSupervisor):
             format.
         crop_upright: Whether an angle set with diagonals crops all copies, so that
             scale and sharpness do not give the label away. False crops the diagonal
-            ones only, the literal reading of section 3.1.
+            ones only, the literal reading of Section 3.1.
         init_cfg: Initialisation of the whole model.
 
     Raises:

@@ -40,14 +40,14 @@ def format_mean(values: Sequence[float], decimals: int = 2) -> str:
 
 
 class ResultTable:
-    """A published table next to the numbers measured on one data set.
+    """A published table next to the numbers measured on one dataset.
 
     A table that is not a published one has only measured numbers. Rows and columns
     without a number are omitted. Runs that differ only in
     their seed or their draw of training images are averaged.
 
     Args:
-        records: Records of one table and one data set.
+        records: Records of one table and one dataset.
         only_measured: Whether to omit rows and columns that were not measured.
         difference: Whether to show measured minus published numbers.
 
@@ -62,7 +62,7 @@ class ResultTable:
         keys = {(r.table, r.data, r.images) for r in records}
         if len(keys) != 1:
             raise UserError(
-                f'expected records of one table and one data set: {sorted(keys, key=str)}'
+                f'expected records of one table and one dataset: {sorted(keys, key=str)}'
             )
         name, self._data, self._images = keys.pop()
         unpublished = dict(title=name, columns=[], rows={})
@@ -190,7 +190,7 @@ def _check_seeds(cell: str, records: Sequence[Record]) -> None:
 
 
 def result_tables(records: Sequence[Record]) -> list[ResultTable]:
-    """Build one table for each published table and data set.
+    """Build one table for each published table and dataset.
 
     Args:
         records: Records of any number of runs.

@@ -17,7 +17,7 @@ _COLUMNS = 8  # of the figure, unless one image has more copies
 def attention_maps(
     backbone: nn.Module, images: Tensor, powers: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """Compute where the stages of a backbone respond to images (figures 3 and 6 of the paper).
+    """Compute where the stages of a backbone respond to images (Figures 3 and 6 of the paper).
 
     The attention at a position is the sum of |activation|^p over the channels. A higher p
     emphasises the strongest channels; the paper uses p = 1, 2 and 4 for conv1, conv2 and conv3.
@@ -53,7 +53,7 @@ def attention_maps(
 def draw_attention(
     images: np.ndarray, attention: Mapping[str, Tensor], angles: Sequence[int]
 ) -> Figure:
-    """Plot attention maps below the rotated copies of images, as in figure 6 of the paper.
+    """Plot attention maps below the rotated copies of images, as in Figure 6 of the paper.
 
     Args:
         images: Rotated copies (N, K, H, W, 3), uint8.

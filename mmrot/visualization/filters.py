@@ -14,7 +14,7 @@ from .style import paper_style, show_image
 
 @torch.no_grad()
 def first_layer_filters(backbone: nn.Module) -> Tensor:
-    """Return the filters of the first convolution (figure 4 of the paper).
+    """Return the filters of the first convolution (Figure 4 of the paper).
 
     If batch norm follows, each filter is multiplied by the scale γ / √(σ² + ε) that the network
     applies to its output, so that the contrast of a filter shows how much it counts.

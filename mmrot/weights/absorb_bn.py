@@ -17,7 +17,7 @@ def absorb_bn(state_dict: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Ten
     """Fold batch norm into the convolution or linear layer before it.
 
     In eval mode, the network without batch norm (``norm_cfg=None``) computes the same outputs.
-    The paper does this before transfer to detection and segmentation (section 4.2).
+    The paper does this before transfer to detection and segmentation (Section 4.2).
 
     Works for AlexNet, NIN and any sequential chain in which batch norm directly follows a
     ``Conv2d`` or ``Linear``. Each batch norm is folded into the layer before it in the state

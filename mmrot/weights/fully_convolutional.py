@@ -9,7 +9,7 @@ def fully_convolutional(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Convert AlexNet's fc6 and fc7 to convolutions over pool5.
 
     As in Long et al., *Fully Convolutional Networks for Semantic Segmentation*, CVPR 2015,
-    section 4.1. The weights stay the same, in the order in which pool5 is flattened.
+    Section 4.1. The weights stay the same, in the order in which pool5 is flattened.
 
     Args:
         state_dict: State dict of :class:`mmrot.AlexNet`, or of a model that contains one.

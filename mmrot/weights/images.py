@@ -10,7 +10,7 @@ from torch import Tensor
 from mmrot.config import config_path
 from mmrot.errors import UserError
 
-# The data set that defines the normalisation of each network's images, and how they are cropped.
+# The dataset that defines the normalisation of each network's images, and how they are cropped.
 _DATA = {
     'mmrot.AlexNet': ('imagenet_224', 'random_crop_224_pipeline', 'random_crop_pipeline'),
     'mmrot.NIN': ('cifar10_32', 'cifar10_32', 'test_pipeline'),

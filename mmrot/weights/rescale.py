@@ -15,9 +15,9 @@ _DRAWS = 8  # random gradients that the rates are averaged over
 def rescale(backbone: dict[str, Tensor], images: Tensor, seed: int = 0) -> dict[str, Tensor]:
     """Scale the layers of a network so that all of them learn at the same rate.
 
-    The data-dependent rescaling that the paper applies before transfer (section 4.2), from
+    The data-dependent rescaling that the paper applies before transfer (Section 4.2), from
     Krähenbühl et al., *Data-dependent Initializations of Convolutional Neural Networks*, ICLR
-    2016, section 3.2. The rate of a layer is the size of its gradient divided by the size of its
+    2016, Section 3.2. The rate of a layer is the size of its gradient divided by the size of its
     weights; layers are scaled until all rates are equal. As for the pretrained networks there,
     each layer has a single scale, so that the relations between its filters are kept.
 
@@ -31,7 +31,7 @@ def rescale(backbone: dict[str, Tensor], images: Tensor, seed: int = 0) -> dict[
     rescaling and is discarded.
 
     The paper does not give the details. Ours: the gradient is that of the outputs,
-    weighted with random Gaussian numbers as in section 3.2, averaged over 8 draws; sizes are root
+    weighted with random Gaussian numbers as in Section 3.2, averaged over 8 draws; sizes are root
     mean squares; biases are excluded from the rates. Equal rates leave one scale free, which is
     set so that the outputs, rather than each layer in between, have unit scale.
 

@@ -30,7 +30,7 @@ def pretraining_config(settings: Settings, data: StudyData, name: str, seed: int
     base, angles = PRETRAININGS[name]
     cfg = _config(base, settings, data, seed)
     width = settings.width
-    # every snapshot of figure 5a, and one every 5 epochs to resume from
+    # every snapshot of Figure 5a, and one every 5 epochs to resume from
     interval = math.gcd(5, *map(settings.epochs, SNAPSHOTS))
     checkpoint = dict(interval=interval, max_keep_ckpts=-1, save_best=None)
     # padded crops would show how a JPEG was rotated, see docs/shortcuts.md

@@ -53,7 +53,7 @@ def curves(name: str, records: Sequence[Record]) -> dict[str, list[tuple[int, fl
 
 
 def draw_figures(records: Sequence[Record], folder: str | Path) -> list[Path]:
-    """Draw figures 5a and 5b from the records of one study, if they have a curve.
+    """Draw Figures 5a and 5b from the records of one study, if they have a curve.
 
     The ``Description`` of each PNG contains its points as JSON.
     """

@@ -11,7 +11,7 @@ _TABLES = ('table1', 'table2', 'table3', 'table9', 'figure5a', 'figure5b')
 FIGURES = 'images/cifar10'
 _HEAD = """# The CIFAR-10 study
 
-Tables 1, 2, 3 and 9 and figures 5a and 5b of the paper, measured with mmrot: top-1 accuracy in
+Tables 1, 2, 3 and 9 and Figures 5a and 5b of the paper, measured with mmrot: top-1 accuracy in
 percent on the test images after the last epoch, mean ± sample standard deviation over n seeds.
 """
 _NOT_MEASURED = """## At the size of the paper
@@ -21,7 +21,7 @@ Not measured yet.
 _NOTES = """## Protocol
 
 - Runs that are averaged use the same images and, apart from the seed, the same config. The seed
-  also determines which K images per class are labelled in figure 5b.
+  also determines which K images per class are labelled in Figure 5b.
 - The forward passes of training are in bfloat16.
 - Where the paper gives no details, the authors' code is followed: Nesterov momentum; classifiers
   trained for 100 epochs with the learning rate divided by 5 after 20, 40 and 45 (convolutional
@@ -80,7 +80,7 @@ def _describe(record: Record) -> str:
     text = f'{", ".join(smaller)}. These numbers are not comparable with the published ones.'
     if settings.budget != 1:
         text += (
-            f' Epoch 20 of figure 5a corresponds to epoch {settings.epochs(20)} here, and so on.'
+            f' Epoch 20 of Figure 5a corresponds to epoch {settings.epochs(20)} here, and so on.'
         )
     device = 'a CPU' if record.device == 'cpu' else record.device
     command = str(record.command).partition(' --seeds')[0]

@@ -19,10 +19,10 @@ PRETRAININGS: dict[str, tuple[str, tuple[int, ...]]] = {
     'nin4_0_180': ('rotnet/nin4_cifar10.py', (0, 180)),
     'nin4_90_270': ('rotnet/nin4_cifar10.py', (90, 270)),
 }
-# Epochs of figure 5a and labels per class of figure 5b.
+# Epochs of Figure 5a and labels per class of Figure 5b.
 SNAPSHOTS = (20, 40, 60, 80, 100)
 LABELS = (20, 100, 400, 1000, 5000)
-# The metric of pretraining in figure 5a; all others are of classifiers.
+# The metric of pretraining in Figure 5a; all others are of classifiers.
 ROTATION = 'rotation/accuracy'
 
 

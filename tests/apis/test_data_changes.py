@@ -51,7 +51,7 @@ def test_with_data_root_moves_wrapped_data_sets_and_evaluators():
 
 def test_with_data_root_refuses_config_without_data_there():
     cfg = Config(dict(data_root='a', train_dataloader=dict(dataset=dict(data_root='ab'))))
-    with pytest.raises(UserError, match='data_root=c: no data set of the config is located in a'):
+    with pytest.raises(UserError, match='data_root=c: no dataset of the config is located in a'):
         with_data_root(cfg, 'c')
 
 

@@ -38,7 +38,7 @@ def test_per_class_subset_epoch_is_balanced():
     assert list(subset) == [subset[i] for i in range(7)]  # and ends
     assert ids(subset) == [1, 2, 0, 1, 2, 0, 1]
     assert subset.get_data_info(4)['id'] == 2
-    # figure 5b: 50,000 samples are 12 and a half times 400 of each of 10 classes
+    # Figure 5b: 50,000 samples are 12 and a half times 400 of each of 10 classes
     digits = PerClassSubset(dict(type='mmrot.Digits', split='train'), 40, epoch_length=500)
     labels = [digits.get_data_info(i)['gt_label'] for i in range(500)]
     np.testing.assert_array_equal(np.bincount(labels), np.full(10, 50))

@@ -61,7 +61,7 @@ def mark_slow(names: list[str], quick: str) -> list:
 
 
 def tiny(data_root: Path, name: str) -> list[str]:
-    """Return options that point a config at the tiny data set in its layout."""
+    """Return options that point a config at the tiny dataset in its layout."""
     options = list(SMALL)
     if 'subset' in name or 'semi' in name:
         options.remove('train_dataloader.dataset.indices=8')

@@ -105,7 +105,7 @@ def test_data_sets_do_not_share_a_table():
         'ImageNet (369 images).',
         'caltech20 (369 images).',
     ]
-    with pytest.raises(ValueError, match='expected records of one table and one data set'):
+    with pytest.raises(ValueError, match='expected records of one table and one dataset'):
         ResultTable(records)
 
 

@@ -1,6 +1,6 @@
 """iNaturalist 2018 at 224×224: random resized crops and flips; central crops for testing.
 
-Layout: the data set's archives, extracted to data/inaturalist2018:
+Layout: the dataset's archives, extracted to data/inaturalist2018:
 train_val2018/<kingdom>/<category>/*.jpg, train2018.json and val2018.json.
 """
 

@@ -1,6 +1,6 @@
 """Places205 at 224×224: random resized crops and flips; central crops for testing.
 
-Layout: the data set's two archives, extracted to data/places205:
+Layout: the dataset's two archives, extracted to data/places205:
 data/vision/torralba/deeplearning/images256/<letter>/<class>/*.jpg and
 trainvalsplit_places205/{train,val}_places205.csv.
 """

@@ -1,4 +1,4 @@
-"""AlexNet that predicts rotations from fc7 (section 3.2)."""
+"""AlexNet that predicts rotations from fc7 (Section 3.2)."""
 
 model = dict(
     type='mmrot.RotationPred',

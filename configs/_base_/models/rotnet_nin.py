@@ -1,4 +1,4 @@
-"""NIN with 4 blocks that predicts rotations (section 3.1)."""
+"""NIN with 4 blocks that predicts rotations (Section 3.1)."""
 
 model = dict(
     type='mmrot.RotationPred',

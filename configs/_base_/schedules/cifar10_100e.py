@@ -1,4 +1,4 @@
-"""100 epochs at lr 0.1, divided by 5 after 30, 60 and 80 (section 3.1).
+"""100 epochs at lr 0.1, divided by 5 after 30, 60 and 80 (Section 3.1).
 
 Nesterov momentum is from the released code; the paper does not mention it.
 """

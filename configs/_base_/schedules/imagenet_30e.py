@@ -1,4 +1,4 @@
-"""30 epochs at lr 0.01, divided by 10 after 10 and 20 (section 3.2).
+"""30 epochs at lr 0.01, divided by 10 after 10 and 20 (Section 3.2).
 
 Nesterov momentum is from the released code; the paper does not mention it.
 """

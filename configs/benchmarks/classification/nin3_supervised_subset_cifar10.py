@@ -1,4 +1,4 @@
-r"""Supervised NIN with K labelled images per class, CIFAR-10 (figure 5b).
+r"""Supervised NIN with K labelled images per class, CIFAR-10 (Figure 5b).
 
     tools/benchmarks/semi_supervised.sh random 1 \
         configs/benchmarks/classification/nin3_supervised_subset_cifar10.py

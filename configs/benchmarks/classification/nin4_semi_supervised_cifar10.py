@@ -1,4 +1,4 @@
-r"""RotNet + conv with K labelled images per class, CIFAR-10 (figure 5b).
+r"""RotNet + conv with K labelled images per class, CIFAR-10 (Figure 5b).
 
     tools/benchmarks/semi_supervised.sh PRETRAINED.pth
 

@@ -6,7 +6,7 @@ r"""Linear probes on the stem and the stages of ResNet-50, iNaturalist 2018.
 8 GPUs × 32 images, 84 epochs at lr 0.01, divided by 10 after 24, 48 and 72
 (MMSelfSup's recipe).
 
-The ResNet-50 model page names the data set without a number. Not run.
+The ResNet-50 model page names the dataset without a number. Not run.
 """
 
 _base_ = [

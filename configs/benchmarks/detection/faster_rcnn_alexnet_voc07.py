@@ -25,7 +25,7 @@ model = dict(
         std=[1.0, 1.0, 1.0],  # folded into conv1, as in the source's network
         bgr_to_rgb=True,
     ),
-    # conv1 is frozen, as in Girshick (2015), section 4.5
+    # conv1 is frozen, as in Girshick (2015), Section 4.5
     backbone=dict(
         _delete_=True,
         type='mmrot.AlexNet',

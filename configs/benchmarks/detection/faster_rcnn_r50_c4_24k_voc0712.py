@@ -3,7 +3,7 @@ r"""Faster R-CNN C4 with ResNet-50, trained on VOC 2007 and 2012 (model page).
     tools/benchmarks/detection.sh PRETRAINED.pth 8 \
         configs/benchmarks/detection/faster_rcnn_r50_c4_24k_voc0712.py
 
-The protocol of He et al., Momentum Contrast, CVPR 2020, section 4.2: 8 GPUs × 2 images,
+The protocol of He et al., Momentum Contrast, CVPR 2020, Section 4.2: 8 GPUs × 2 images,
 24,000 iterations; all layers are trained, with synchronised batch norm and an extra one
 after layer4 in the head; multi-scale training, single-scale testing. Pass ``random``
 instead of the checkpoint for the baseline.

@@ -3,7 +3,7 @@ r"""Mask R-CNN FPN with ResNet-50, COCO, 1x schedule (model page).
     tools/benchmarks/detection.sh PRETRAINED.pth 8 \
         configs/benchmarks/detection/mask_rcnn_r50_fpn_1x_coco.py
 
-The protocol of He et al., Momentum Contrast, CVPR 2020, section 4.2: 8 GPUs × 2 images, 12
+The protocol of He et al., Momentum Contrast, CVPR 2020, Section 4.2: 8 GPUs × 2 images, 12
 epochs; all layers are trained, with synchronised batch norm in backbone, FPN and heads;
 warm-up for 1,000 iterations; shorter sides of 640 to 800 pixels in training, 800 in
 testing. Pass ``random`` instead of the checkpoint for the baseline.

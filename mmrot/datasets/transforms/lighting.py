@@ -21,7 +21,7 @@ class Lighting(BaseTransform):
     """Shift the colour of an image along the principal components of ImageNet's colours.
 
     Krizhevsky et al., *ImageNet Classification with Deep Convolutional Neural
-    Networks*, NIPS 2012, section 4.1. mmpretrain's ``Lighting`` rounds the result
+    Networks*, NIPS 2012, Section 4.1. mmpretrain's ``Lighting`` rounds the result
     to the image's integer type, in which white wraps around to black, and with
     ``to_rgb`` leaves the channels swapped.
 

@@ -23,7 +23,7 @@ class LoadCachedImage(BaseTransform):
     The first access decodes the image, downsamples it if its short side exceeds ``short_side``,
     and writes it to the cache; later ones memory-map that file. Its name is a hash of
     ``short_side`` and the photo's path, size and modification time, or of its content for images
-    in shards. A modified photo is therefore decoded again, and processes, data sets and runs can
+    in shards. A modified photo is therefore decoded again, and processes, datasets and runs can
     share a folder. Writes are atomic. The page cache keeps files in memory while there is room;
     files in ``/dev/shm`` always stay there.
 

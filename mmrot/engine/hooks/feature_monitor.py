@@ -49,7 +49,7 @@ class FeatureMonitor(Hook):
         interval: Number of epochs between measurements, or of iterations if the training loop
             counts these. Defaults to that of the validation. The end of the training is
             always measured.
-        num_images: Upper bound on the images per data set, which are evenly spaced in it.
+        num_images: Upper bound on the images per dataset, which are evenly spaced in it.
         batch_size: Images per batch and process.
         num_workers: Number of processes that load images.
     """
@@ -77,13 +77,13 @@ class FeatureMonitor(Hook):
         self.metrics: dict[str, float] = {}
 
     def build_datasets(self, cfg: Config) -> dict[str, Dataset]:
-        """Build the data sets whose features are extracted.
+        """Build the datasets whose features are extracted.
 
         Args:
             cfg: Config of the training.
 
         Returns:
-            Name → data set.
+            Name → dataset.
         """
         raise NotImplementedError
 
@@ -91,7 +91,7 @@ class FeatureMonitor(Hook):
         """Compute the metrics from features, in the main process.
 
         Args:
-            features: Name of each data set → its features.
+            features: Name of each dataset → its features.
 
         Returns:
             Name of each metric, without the prefix → value.
@@ -99,7 +99,7 @@ class FeatureMonitor(Hook):
         raise NotImplementedError
 
     def before_train(self, runner: Runner) -> None:
-        """Build the data sets.
+        """Build the datasets.
 
         Raises:
             UserError: If the model has no such stage, or the data cannot be used.

@@ -17,21 +17,21 @@ class KNNMonitor(LabelledMonitor):
     and when features are extracted: :class:`FeatureMonitor`.
 
     Args:
-        train_dataset: Config of the labelled data set in which neighbours are searched.
+        train_dataset: Config of the labelled dataset in which neighbours are searched.
             Defaults to the training data of the config, with the test pipeline.
-        test_dataset: Config of the data set that is classified. Defaults to the test data of
+        test_dataset: Config of the dataset that is classified. Defaults to the test data of
             the config.
         k: Number of neighbours.
         temperature: Temperature of the votes. None gives every neighbour one vote.
         stages: Outputs or modules of the backbone. Defaults to what it returns.
         interval: Number of epochs, or iterations, between measurements. Defaults to that of
             the validation.
-        num_images: Upper bound on the images per data set, which are evenly spaced in it.
+        num_images: Upper bound on the images per dataset, which are evenly spaced in it.
         batch_size: Images per batch and process.
         num_workers: Number of processes that load images.
 
     Raises:
-        UserError: Before training, if a data set has no labels or fewer than ``k`` images.
+        UserError: Before training, if a dataset has no labels or fewer than ``k`` images.
     """
 
     name = 'knn'

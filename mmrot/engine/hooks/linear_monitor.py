@@ -27,19 +27,19 @@ class LinearMonitor(LabelledMonitor):
     :class:`FeatureMonitor`.
 
     Args:
-        train_dataset: Config of the labelled data set to which classifiers are fitted. Defaults
+        train_dataset: Config of the labelled dataset to which classifiers are fitted. Defaults
             to the training data of the config, with the test pipeline.
-        test_dataset: Config of the data set that is classified. Defaults to the test data of
+        test_dataset: Config of the dataset that is classified. Defaults to the test data of
             the config.
         stages: Outputs or modules of the backbone. Defaults to what it returns.
         interval: Number of epochs, or iterations, between measurements. Defaults to that of
             the validation.
-        num_images: Upper bound on the images per data set, which are evenly spaced in it.
+        num_images: Upper bound on the images per dataset, which are evenly spaced in it.
         batch_size: Images per batch and process.
         num_workers: Number of processes that load images.
 
     Raises:
-        UserError: Before training, if a data set has no labels or only one class.
+        UserError: Before training, if a dataset has no labels or only one class.
     """
 
     name = 'linear'

@@ -20,12 +20,12 @@ class RankMonitor(FeatureMonitor):
     only. How and when features are extracted: :class:`FeatureMonitor`.
 
     Args:
-        dataset: Config of the data set. Defaults to the training data of the config, with the
+        dataset: Config of the dataset. Defaults to the training data of the config, with the
             test pipeline.
         stages: Outputs or modules of the backbone. Defaults to what it returns.
         interval: Number of epochs, or iterations, between measurements. Defaults to that of
             the validation.
-        num_images: Upper bound on the images, which are evenly spaced in the data set; the
+        num_images: Upper bound on the images, which are evenly spaced in the dataset; the
             paper uses 25,600.
         batch_size: Images per batch and process.
         num_workers: Number of processes that load images.
@@ -40,7 +40,7 @@ class RankMonitor(FeatureMonitor):
         self.dataset = dataset
 
     def build_datasets(self, cfg: Config) -> dict[str, Dataset]:
-        """Build the data set."""
+        """Build the dataset."""
         return {'images': build_unwrapped(cfg, 'train', self.dataset)}
 
     def evaluate(self, features: dict[str, Features]) -> dict[str, float]:

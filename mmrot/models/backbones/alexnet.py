@@ -69,12 +69,12 @@ def alexnet_stage(
 class AlexNet(BaseModule):
     """AlexNet with batch norm, without groups and response norm.
 
-    The network of the paper's ImageNet experiments (section 3.2), with the
+    The network of the paper's ImageNet experiments (Section 3.2), with the
     layers of the authors' released code: batch norm and ReLU after every
     convolution and every fully connected layer; convolutions keep their bias.
 
     The stages are conv1, conv2, conv3, conv4, conv5, pool5, fc6 and fc7. As in
-    figure 3 of the paper, conv1 and conv2 include the following max pool: at
+    Figure 3 of the paper, conv1 and conv2 include the following max pool: at
     224×224 the stages return maps of 64×27×27, 192×13×13, 384×13×13, 256×13×13,
     256×13×13 and 256×6×6; fc6 and fc7 return vectors of 4096 elements. The names
     of the released code select the maps before these pools as well: ``'conv1'``

@@ -37,7 +37,7 @@ def nin_block(
 class NIN(BaseModule):
     """Network in Network with 3, 4 or 5 blocks of three convolutions.
 
-    The network of the paper's CIFAR-10 experiments (section 3.1, Table 1),
+    The network of the paper's CIFAR-10 experiments (Section 3.1, Table 1),
     with the layers of the authors' released code: block 1 is a 5×5 and two
     1×1 convolutions and a max pool, block 2 the same with an average pool, the
     following blocks a 3×3 and two 1×1 convolutions without a pool. At 32×32 and
