@@ -37,7 +37,7 @@ def list_configs() -> list[str]:
 def config_path(name: str) -> str:
     """Return the absolute path of one of mmrot's configs.
 
-    Use it as ``_base_`` under the launcher of another mm project, which does not
+    Use it as ``_base_`` under the launcher of another OpenMMLab project, which does not
     know ``mmrot::`` bases before mmrot is imported.
 
     Args:

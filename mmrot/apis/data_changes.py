@@ -83,11 +83,11 @@ def with_data_root(cfg: Config, root: str) -> Config:
 def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config:
     """Return a pretraining config that reads photos or shards of them, without labels.
 
-    Padded random crops of JPEGs whose shorter side is less than four times that of the crops
-    become resized crops with random aspect ratios (:data:`SMALL_JPEG_CROPS`): padded crops show
-    a network how a JPEG was rotated, these hardly do. The images of a pack count as small JPEGs.
-    Resized crops get these aspect ratios if the shorter side is less than twice that of the
-    crops. Change the size of the crops before calling this function, not after.
+    If the shorter side of JPEGs is less than four times the crop size, padded random crops
+    become resized crops with random aspect ratios (:data:`SMALL_JPEG_CROPS`), which, unlike
+    padded crops, hardly reveal how a JPEG was rotated. If it is less than twice the crop size,
+    resized crops get these aspect ratios, too. The images of a pack count as small JPEGs.
+    Change the size of the crops before calling this function, not after.
 
     Args:
         cfg: Pretraining config. The rest of its pipelines is kept; those that read arrays get

@@ -84,9 +84,6 @@ def test_config_sha256_depends_on_settings_but_not_on_location(data, images, tmp
     assert sha256(SMALL, images) != sha256(replace(SMALL, images_per_class=3), images)
 
 
-@pytest.mark.xfail(
-    strict=True, reason='measured before the schedules and the initialisation were corrected'
-)
 def test_published_records_have_the_configs_of_the_plan(images):
     """If a change of the configs is meant to change results, the study has to be run again."""
     records = study_records(RECORDS)
