@@ -43,8 +43,8 @@ class ResultTable:
     """A published table next to the numbers measured on one dataset.
 
     A table that is not a published one has only measured numbers. Rows and columns
-    without a number are omitted. Runs that differ only in
-    their seed or their draw of training images are averaged.
+    without a number are omitted; columns that are named by numbers are sorted. Runs
+    that differ only in their seed or their draw of training images are averaged.
 
     Args:
         records: Records of one table and one dataset.
@@ -88,7 +88,9 @@ class ResultTable:
         )
         kept = set(self.measured) if only_measured else {*self._published, *self.measured}
         rows = dict.fromkeys([*self.source['rows'], *(row for row, _ in self.measured)])
-        columns = dict.fromkeys([*self.source['columns'], *(c for _, c in self.measured)])
+        columns = list(dict.fromkeys([*self.source['columns'], *(c for _, c in self.measured)]))
+        if all(column.isdigit() for column in columns):  # such as k of kNN
+            columns.sort(key=int)
         self._rows = [row for row in rows if any(row == r for r, _ in kept)]
         self._columns = [column for column in columns if any(column == c for _, c in kept)]
         self._kinds = ['published', 'measured'] + ['difference'] * difference

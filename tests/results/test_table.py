@@ -54,6 +54,14 @@ def test_table_has_published_and_measured_columns():
     assert headers[1:3] == ['conv4\npublished', 'conv5\npublished']
 
 
+def test_columns_named_by_numbers_are_sorted():
+    knn = record(table='knn', values={'20': 40.0, '5': 39.0, '200': 41.0})
+    header, _ = ResultTable([knn], only_measured=True).layout()
+    assert [name for name in header if 'measured' in name] == [
+        f'{k}, measured' for k in (5, 20, 200)
+    ]
+
+
 def test_table_of_an_unpublished_network_has_only_its_own_columns():
     own = record(table='mobilenet.py', chance=5.0, majority=6.5)
     table = ResultTable(
