@@ -110,7 +110,7 @@ def add_dct_noise(images: np.ndarray, table: np.ndarray, seed: int = 0) -> np.nd
 
 
 def all_orientations(images: np.ndarray) -> np.ndarray:
-    """Turn images (N, H, H, 3) by all four angles.
+    """Rotate images (N, H, H, 3) by all four angles.
 
     Content then says nothing about a rotation that follows: on the images as they are, every
     network is right in exactly a quarter of the cases.
