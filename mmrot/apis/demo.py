@@ -43,7 +43,7 @@ METHODS = {
 }
 ELEMENTS = 768  # of a pooled map; the size of blocks 2 to 4 at width 48
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse regularisation of linear classifiers
-STEPS, BATCH_SIZE = 150, 32  # of training from scratch
+STEPS, BATCH_SIZE = 400, 32  # of training from scratch
 
 
 def demo_config(work_dir: str, seed: int, cfg_options: Mapping | None = None) -> Config:
