@@ -88,6 +88,7 @@ def test_study_records_its_runs_and_does_not_repeat_them(study, data, tmp_path):
     assert not (tmp_path / 'records.jsonl').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('_in_process')
 def test_study_records_few_labels(study, tmp_path):
     study().run(select(cells=['figure5b/supervised/20']), [0])
@@ -97,6 +98,7 @@ def test_study_records_few_labels(study, tmp_path):
     assert record.pretraining_sha256 is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('_in_process')
 def test_study_records_the_rotation_accuracy_of_a_snapshot(study, tmp_path):
     runs = study(budget=0.05)
