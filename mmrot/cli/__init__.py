@@ -7,6 +7,7 @@ import argparse
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -50,6 +51,8 @@ def load_command(name: str) -> Callable[..., None]:
     Returns:
         Its function ``main``, which takes the arguments, by default those of the process.
     """
+    # mmcv's warning that its ops are not compiled; commands that need them raise their own error
+    warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
     return quiet_import(f'mmrot.cli.{name.replace("-", "_")}').main
 
 

@@ -44,6 +44,15 @@ def test_failed_assertion_of_a_config_names_class_line_and_values():
     )
 
 
+def test_missing_file_list_of_an_mmseg_dataset_is_one_line(tmp_path):
+    datasets = pytest.importorskip('mmseg.datasets')
+    with pytest.raises(SystemExit) as exit_info, report_errors():
+        datasets.PascalVOCDataset('none.txt', data_root=str(tmp_path), data_prefix={}, pipeline=[])
+    assert exit_info.value.code == (
+        f'mmrot: error: mmseg.PascalVOCDataset: Failed to load `ann_file` {tmp_path}/none.txt'
+    )
+
+
 def test_failed_assertion_in_a_network_of_the_user_keeps_its_traceback():
     class Own:
         def __init__(self) -> None:
@@ -56,6 +65,14 @@ def test_failed_assertion_in_a_network_of_the_user_keeps_its_traceback():
 def test_missing_package_names_the_line_that_installs_it():
     with pytest.raises(SystemExit, match='mmdet is not installed: pip install onedl-mmdetection'):
         fail(ModuleNotFoundError("No module named 'mmdet'", name='mmdet'))
+
+
+@pytest.mark.parametrize('module', ['mmcv._ext', 'mmcv.ops'])
+def test_missing_ops_of_mmcv_behind_a_failed_import(module):
+    failed = ImportError('Failed to import mmrot.detection')
+    failed.__cause__ = ModuleNotFoundError(f'No module named {module!r}', name=module)
+    with pytest.raises(SystemExit, match='mmcv is installed without its compiled ops'):
+        fail(failed)
 
 
 def test_interrupt_is_one_line(capsys):
