@@ -128,7 +128,9 @@ def test_linear_probes_of_alexnet_read_conv1_and_conv2_before_the_pools(data):
     ('name', 'std'),
     [
         (f'{PROBE_FOLDER}/nin3_supervised_cifar10', (3 * 192) ** -0.5),  # PyTorch's default
+        (f'{PROBE_FOLDER}/nin3_supervised_subset_cifar10', (3 * 192) ** -0.5),
         ('rotnet/nin4_cifar10', (3 * 192) ** -0.5),
+        ('rotnet/alexnet_in1k', (3 * 4096) ** -0.5),
         (f'{PROBE_FOLDER}/resnet50_avgpool_8xb32_steplr_100e_in1k', 0.01),
     ],
 )
@@ -148,21 +150,36 @@ def test_linear_probes_of_resnet50_use_the_windows_of_their_source():
         dict(load(f'{PROBE_FOLDER}/resnet50_linear_8xb32_steplr_90e_in1k').model.head)
     )
     rows = (*((112, 10, 10, 4, 12), (56, 16, 8, 0, 6), (28, 13, 5, 0, 4)), (14, 8, 3, 0, 3))
-    for probe, (side, *window, pooled) in zip(
-        head.probes.values(), (*rows, (7, 6, 1, 0, 2)), strict=True
-    ):
+    rows = (*rows, (7, 6, 1, 0, 2))
+    pools = [
+        tuple(pool.values()) for pool in load(f'{PROBE_FOLDER}/resnet50_svm_voc07').pools.values()
+    ]
+    assert pools == [row[1:4] for row in rows]
+    for probe, (side, *window, pooled) in zip(head.probes.values(), rows, strict=True):
         image = torch.rand(1, 1, side, side)
         assert torch.equal(probe.pool(image), torch.nn.functional.avg_pool2d(image, *window))
         assert probe.pool(image).shape[-1] == pooled
 
 
-def test_resnet50_pretraining_has_the_details_of_its_source():
-    cfg = load('rotnet/resnet50_8xb16_steplr_70e_in1k')
-    warmup = cfg.param_scheduler[0]
+def test_resnet50_pretraining_starts_at_a_tenth_of_the_learning_rate():
+    warmup = load('rotnet/resnet50_8xb16_steplr_70e_in1k').param_scheduler[0]
     assert (warmup.start_factor, warmup.begin, warmup.end) == (0.1, 0, 5)
-    backbone = MODELS.build(cfg.model.backbone)
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'rotnet/resnet50_8xb16_steplr_70e_in1k',
+        # for the baseline with random weights
+        *(n.removesuffix('.py') for n in mmrot.list_configs() if f'{PROBE_FOLDER}/resnet' in n),
+    ],
+)
+def test_residual_branches_of_a_random_resnet_are_not_zero(name):
+    backbone = MODELS.build(load(name).model.backbone)
     backbone.init_weights()
-    assert backbone.layer1[0].norm3.weight.tolist() == [1.0] * 256  # not zero
+    block = backbone.layer1[0]
+    last = block.norm3 if hasattr(block, 'norm3') else block.norm2
+    assert set(last.weight.tolist()) == {1.0}
 
 
 OF_PHOTOS = [

@@ -146,6 +146,9 @@ def test_fast_rcnn_config_has_the_details_of_girshicks_code():
     cfg = shipped(CONFIGS[1])
     assert cfg.train_dataloader.dataset.train_on_difficult
     assert 'train_on_difficult' not in cfg.val_dataloader.dataset
+    coder = cfg.model.roi_head.bbox_head.bbox_coder  # the head normalises the targets per class
+    assert (coder.target_means, coder.target_stds) == ([0.0] * 4, [1.0] * 4)
+    assert cfg.model.train_cfg.rcnn.assigner.neg_iou_thr == (0.1, 0.5)
     test = cfg.model.test_cfg.rcnn
     assert (test.score_thr, test.max_per_class, test.nms.iou_threshold) == (0, 100, 0.3)
     assert test.max_per_img >= 20 * test.max_per_class

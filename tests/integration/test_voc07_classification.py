@@ -72,14 +72,22 @@ def test_voc07_classification_trains_on_a_labelled_folder(labelled_folder, tmp_p
     assert list(record.values) == ['classification, fc6-8']
 
 
-def test_voc07_classification_config_has_published_settings():
-    cfg = shipped('benchmarks/classification/alexnet_all_voc07.py')
+@pytest.mark.parametrize(
+    ('config', 'frozen', 'columns'), [('fc6_8', 6, 'fc6-8'), ('all', -1, 'all')]
+)
+def test_voc07_classification_config_has_published_settings(config, frozen, columns):
+    cfg = shipped(f'benchmarks/classification/alexnet_{config}_voc07.py')
     assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 16
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.001, 0.9, 1e-6)
     assert (cfg.param_scheduler.step_size, cfg.param_scheduler.gamma) == (10000, 0.5)
     assert cfg.train_cfg.max_iters == 80000
-    assert cfg.model.backbone.frozen_stages == -1
+    assert cfg.model.backbone.frozen_stages == frozen
+    assert cfg.model.head.type == 'mmrot.IgnoreDifficultHead'
+    for loader in cfg.train_dataloader, cfg.test_dataloader:
+        assert 'gt_label_difficult' in loader.dataset.pipeline[-1].meta_keys
+    (table,) = cfg.default_hooks.result_table.tables
+    assert table['metrics'] == {f'classification, {columns}': 'voc07/mAP_area'}
 
 
 def test_voc07_classification_crops_at_random_scales(voc):

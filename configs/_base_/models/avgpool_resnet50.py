@@ -2,7 +2,7 @@
 
 model = dict(
     type='mmpretrain.ImageClassifier',
-    backbone=dict(type='mmpretrain.ResNet', depth=50, frozen_stages=4),
+    backbone=dict(type='mmpretrain.ResNet', depth=50, frozen_stages=4, zero_init_residual=False),
     head=dict(
         type='mmrot.LayerProbes',
         num_classes=1000,

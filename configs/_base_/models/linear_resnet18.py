@@ -9,7 +9,13 @@ init_cfg = dict(type='Normal', layer='Linear', std=0.01)
 
 model = dict(
     type='mmpretrain.ImageClassifier',
-    backbone=dict(type='mmpretrain.ResNet', depth=18, out_indices=(0, 1, 2, 3), frozen_stages=4),
+    backbone=dict(
+        type='mmpretrain.ResNet',
+        depth=18,
+        out_indices=(0, 1, 2, 3),
+        frozen_stages=4,
+        zero_init_residual=False,  # the baseline with random weights needs all layers
+    ),
     head=dict(
         type='mmrot.LayerProbes',
         num_classes=1000,

@@ -8,7 +8,13 @@ init_cfg = dict(type='Normal', layer='Linear', std=0.01)
 
 model = dict(
     type='mmpretrain.ImageClassifier',
-    backbone=dict(type='mmrot.ResNet', depth=50, out_indices=(0, 1, 2, 3, 4), frozen_stages=4),
+    backbone=dict(
+        type='mmrot.ResNet',
+        depth=50,
+        out_indices=(0, 1, 2, 3, 4),
+        frozen_stages=4,
+        zero_init_residual=False,
+    ),
     head=dict(
         type='mmrot.LayerProbes',
         num_classes=1000,
