@@ -7,7 +7,8 @@ r"""AlexNet on ImageNet by the paper's schedule (Section 3.2): 30 epochs.
 
 Published: about 2 days on one Titan X (Section 2.3). Linear probes on conv1 to conv5
 (Table 5): 18.8, 31.7, 38.7, 38.2, 36.5 %. The rotation accuracy is not in the paper; around
-89.0 % according to one of the authors (issue 17 of their code repository). Not run.
+89.0 % according to one of the authors (issue 17 of their code repository, which does not state
+the schedule). Not run.
 """
 
 _base_ = [

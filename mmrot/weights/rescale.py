@@ -93,7 +93,7 @@ def rescale(backbone: dict[str, Tensor], images: Tensor, seed: int = 0) -> dict[
 def random_rescaled(
     backbone: dict[str, Tensor], images: Tensor, seed: int = 0
 ) -> dict[str, Tensor]:
-    """Initialise a network from data, the baseline "random rescaled" of Tables 5 to 7.
+    """Initialise a network from data, the baseline "random rescaled" of Table 7.
 
     Krähenbühl et al., ICLR 2016, section 3: Gaussian weights; each layer, from the first to the
     last, is normalised so that every channel has unit standard deviation and a mean of 0.1 on the

@@ -8,8 +8,8 @@ r"""Fast R-CNN with AlexNet, VOC 2007, the paper's detector (Tables 7 and 8).
         configs/benchmarks/detection/fast_rcnn_alexnet_voc07.py
 
 1 GPU × 2 images with 64 regions each, 40,000 iterations of Girshick's (2015) recipe and
-code: difficult objects train, box targets are normalised per class, and every class keeps
-100 detections of an image, whatever their scores. RoI pooling to 6×6 on conv5, then fc6 and
+code: difficult objects train, box targets are normalised per class, and an image has up to
+100 detections of each class, whatever their scores. RoI pooling to 6×6 on conv5, then fc6 and
 fc7 of the pretrained network. Otherwise as faster_rcnn_alexnet_voc07.py. conv1 is frozen as
 in Girshick's CaffeNet; Table 7's column says "all", for which set
 ``model.backbone.frozen_stages=-1``.
