@@ -41,7 +41,7 @@ _DETERMINISTIC = {LoadImage, LoadImageFromFile, Resize, ResizeEdge, CenterCrop, 
 # What a RandomResizedCrop and InMemoryImages draw crops from.
 _CROP_RANGES = ('crop_ratio_range', 'aspect_ratio_range')
 # Crops that leave few traces of how a JPEG was rotated (docs/shortcuts.md).
-SMALL_JPEG_CROPS = dict(crop_ratio_range=(0.3, 1.0), aspect_ratio_range=(1 / 2, 2.0))
+SMALL_JPEG_CROPS = dict(crop_ratio_range=(0.2, 1.0), aspect_ratio_range=(1 / 2, 2.0))
 
 
 def with_data_root(cfg: Config, root: str) -> Config:
@@ -86,7 +86,7 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
     If the shorter side of JPEGs is less than four times the crop size, padded random crops
     become resized crops with random aspect ratios (:data:`SMALL_JPEG_CROPS`), which, unlike
     padded crops, hardly reveal how a JPEG was rotated. If it is less than twice the crop size,
-    resized crops get these aspect ratios, too. The images of a pack count as small JPEGs.
+    resized crops get these aspect ratios, too, and areas that start at 20 % or less. The images of a pack count as small JPEGs.
     Change the size of the crops before calling this function, not after.
 
     Args:
@@ -150,7 +150,11 @@ def _hide_traces(cfg: Config, folder: str) -> None:
             # not 4 times: the crops are already resized, if only slightly
             and _has_small_jpegs(folder, 2, step.scale)
         ):
-            step.aspect_ratio_range = SMALL_JPEG_CROPS['aspect_ratio_range']
+            areas = (
+                SMALL_JPEG_CROPS['crop_ratio_range'],
+                step.get('crop_ratio_range', (0.08, 1.0)),
+            )
+            step.update(SMALL_JPEG_CROPS, crop_ratio_range=min(areas))
 
 
 def _has_small_jpegs(folder: str, factor: int, crop_size: int | Sequence[int]) -> bool:

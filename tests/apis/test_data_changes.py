@@ -89,14 +89,14 @@ def test_with_image_folder_resizes_crops_of_small_jpegs(ending, side, crop_size,
     crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[2])
     assert type(crop) is kind
     if kind is RandomResizedCrop:
-        assert (crop.scale, crop.crop_ratio_range) == ((32, 32), (0.3, 1.0))
+        assert (crop.scale, crop.crop_ratio_range) == ((32, 32), (0.2, 1.0))
         assert crop.aspect_ratio_range == (0.5, 2.0)
     for field in ('val_dataloader', 'test_dataloader'):
         assert cfg[field].dataset.pipeline[2].type.endswith('CenterCrop')
     if crop_size == 32:
         dataset = in_memory(cfg).train_dataloader.dataset
         if kind is RandomResizedCrop:
-            assert (dataset.crop_size, dataset.crop_ratio_range) == (32, (0.3, 1.0))
+            assert (dataset.crop_size, dataset.crop_ratio_range) == (32, (0.2, 1.0))
             assert dataset.aspect_ratio_range == (0.5, 2.0)
 
 
@@ -107,12 +107,23 @@ def test_with_image_folder_resizes_crops_of_packs(photo_folder, tmp_path):
     assert (type(crop), crop.aspect_ratio_range) == (RandomResizedCrop, (0.5, 2.0))
 
 
-@pytest.mark.parametrize(('side', 'ratios'), [(63, (0.5, 2.0)), (64, (3 / 4, 4 / 3))])
-def test_with_image_folder_stretches_resized_crops_of_small_jpegs(side, ratios, tmp_path):
+@pytest.mark.parametrize(
+    ('side', 'before', 'areas', 'ratios'),
+    [
+        (63, (0.3, 1.0), (0.2, 1.0), (0.5, 2.0)),
+        (63, (0.08, 1.0), (0.08, 1.0), (0.5, 2.0)),
+        (64, (0.3, 1.0), (0.3, 1.0), (3 / 4, 4 / 3)),
+    ],
+)
+def test_with_image_folder_stretches_resized_crops_of_small_jpegs(
+    side, before, areas, ratios, tmp_path
+):
     write_photo(tmp_path / '0.jpg', np.random.default_rng(0), (side, 200))
-    cfg = with_image_folder(with_image_size(shipped('rotnet/photos.py'), 32), str(tmp_path))
+    cfg = with_image_size(shipped('rotnet/photos.py'), 32)
+    cfg.train_dataloader.dataset.pipeline[1].crop_ratio_range = before
+    cfg = with_image_folder(cfg, str(tmp_path))
     crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
-    assert (crop.scale, crop.crop_ratio_range) == ((32, 32), (0.3, 1.0))
+    assert (crop.scale, crop.crop_ratio_range) == ((32, 32), areas)
     assert crop.aspect_ratio_range == ratios
     cfg.train_dataloader.dataset.pipeline[1].aspect_ratio_range = (1, 1)
     cfg = with_image_folder(cfg, str(tmp_path))

@@ -31,7 +31,7 @@ def test_pretraining_config_is_scaled_by_the_settings(images):
 
 def test_pretraining_config_resizes_the_crops_of_images_in_folders(images):
     """CIFAR-10's own files are lossless and keep the padded crops of the paper."""
-    for from_folder, padding, area in ((True, None, (0.3, 1.0)), (False, 4, None)):
+    for from_folder, padding, area in ((True, None, (0.2, 1.0)), (False, 4, None)):
         data = replace(images, from_folder=from_folder)
         dataset = pretraining_config(SMALL, data, 'nin4').train_dataloader.dataset
         assert (dataset.get('padding'), dataset.get('crop_ratio_range')) == (padding, area)
