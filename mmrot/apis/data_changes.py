@@ -86,8 +86,9 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
     If the shorter side of JPEGs is less than four times the crop size, padded random crops
     become resized crops with random aspect ratios (:data:`SMALL_JPEG_CROPS`), which, unlike
     padded crops, hardly reveal how a JPEG was rotated. If it is less than twice the crop size,
-    resized crops get these aspect ratios, too, and areas that start at 20 % or less. The images of a pack count as small JPEGs.
-    Change the size of the crops before calling this function, not after.
+    resized crops get these aspect ratios, too, and areas that start at 20 % or less. The images
+    of a pack count as small JPEGs. Change the size of the crops before calling this function,
+    not after.
 
     Args:
         cfg: Pretraining config. The rest of its pipelines is kept; those that read arrays get
