@@ -86,7 +86,7 @@ def with_image_folder(cfg: Config, train: str, val: str | None = None) -> Config
     If the shorter side of JPEGs is less than four times the crop size, padded random crops
     become resized crops with random aspect ratios (:data:`SMALL_JPEG_CROPS`), which, unlike
     padded crops, hardly reveal how a JPEG was rotated. If it is less than twice the crop size,
-    resized crops get these aspect ratios, too, and areas that start at 20 % or less. The images
+    resized crops get these aspect ratios and minimum area (unless theirs is smaller). The images
     of a pack count as small JPEGs. Change the size of the crops before calling this function,
     not after.
 
