@@ -28,14 +28,14 @@ _NOTES = """## Protocol
   ones: after 35, 70 and 85); supervised networks trained for 200 epochs, with the learning rate
   divided by 5 after 60, 120 and 160. Fine-tuning starts with the same learning rate.
 - RotNets are pretrained on images in folders with resized crops of random aspect ratios, which
-  [hide most traces of JPEG compression](shortcuts.md#the-remedy), and on CIFAR-10's own files with
+  [hide the traces of JPEG compression](shortcuts.md#the-remedy), and on CIFAR-10's own files with
   the paper's padded crops. Classifiers use padded crops. [`mmrot shortcut`](shortcuts.md) finds no
   use of these traces by the RotNets of the reduced study: their axis accuracies on pre-rotated
-  photos of quality 75 are 50.8 and 50.3 %.
+  photos of quality 75 are 50.5 and 49.9 %.
 - The weights of non-linear classifiers are drawn from N(0, 2 / 10), as in the authors' code, and
   the few epochs of the reduced study do not undo such large initial logits. With N(0, 2 / 1000)
-  (`model.head.init_num_classes=1000`), RotNet + non-linear reaches 54.0 % instead of 53.0 %, and
-  61.2 % instead of 50.5 % when it is fine-tuned (seed 0).
+  (`model.head.init_num_classes=1000`), RotNet + non-linear reaches 53.7 % instead of 51.4 %, and
+  59.3 % instead of 48.7 % when it is fine-tuned (seed 0).
 
 ## Commands
 
