@@ -1,4 +1,4 @@
-r"""AlexNet on ImageNet by the schedule of the released code: 50 epochs.
+r"""AlexNet on ImageNet with the schedule of the released code: 50 epochs.
 
     tools/dist_train.sh configs/rotnet/alexnet_50e_in1k.py 8
 
@@ -6,7 +6,7 @@ r"""AlexNet on ImageNet by the schedule of the released code: 50 epochs.
 and 45 epochs.
 
 Published: a user measured a rotation accuracy of 89.18 % for the released model (issue 8 of the
-authors' code repository). Not run. """
+authors' code repository). Not run."""
 
 _base_ = 'alexnet_in1k.py'
 

@@ -1,4 +1,4 @@
-r"""AlexNet on Places205 by the recipe of the released code: 50 epochs.
+r"""AlexNet on Places205 with the recipe of the released code: 50 epochs.
 
     tools/dist_train.sh configs/rotnet/alexnet_50e_places205.py 8
 

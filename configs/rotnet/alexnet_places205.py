@@ -1,4 +1,4 @@
-r"""AlexNet on Places205 by the paper's schedule for ImageNet: 30 epochs.
+r"""AlexNet on Places205 with the paper's schedule for ImageNet: 30 epochs.
 
     tools/dist_train.sh configs/rotnet/alexnet_places205.py 8
 

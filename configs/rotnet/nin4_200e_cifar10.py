@@ -1,4 +1,4 @@
-r"""NIN with 4 blocks on CIFAR-10 by the schedule of the released code: 200 epochs.
+r"""NIN with 4 blocks on CIFAR-10 with the schedule of the released code: 200 epochs.
 
     python tools/train.py configs/rotnet/nin4_200e_cifar10.py
 

@@ -17,7 +17,7 @@ _base_ = [
 ]
 
 sync_bn = 'torch'
-# the same images without labels: any number of classes, or none
+# labels are not used: images may be in any number of class folders, or none
 train_dataloader = val_dataloader = test_dataloader = dict(
     batch_size=16, dataset=dict(type='mmrot.UnlabelledImages')
 )

@@ -7,19 +7,20 @@ r"""Fast R-CNN with AlexNet, VOC 2007, the paper's detector (Tables 7 and 8).
     tools/benchmarks/detection.sh PRETRAINED.pth 1 \
         configs/benchmarks/detection/fast_rcnn_alexnet_voc07.py
 
-1 GPU × 2 images with 64 regions each, 40,000 iterations of Girshick's (2015) recipe and
-code: difficult objects train, box targets are normalised per class, and an image has up to
-100 detections of each class, whatever their scores. RoI pooling to 6×6 on conv5, then fc6 and
-fc7 of the pretrained network. Otherwise as faster_rcnn_alexnet_voc07.py. conv1 is frozen as
-in Girshick's CaffeNet; Table 7's column says "all", for which set
-``model.backbone.frozen_stages=-1``.
+1 GPU × 2 images with 64 regions each, 40,000 iterations, after the paper and code of
+Girshick (2015): difficult objects are used for training, box targets are normalised per
+class, and up to 100 detections per class and image are kept, without a score threshold. RoI
+pooling to 6×6 on conv5, then fc6 and fc7 of the pretrained network. Otherwise as
+faster_rcnn_alexnet_voc07.py. conv1 is frozen as in Girshick's CaffeNet; Table 7's column
+says "all", for which set ``model.backbone.frozen_stages=-1``.
 
-Published (Table 7): RotNet 54.4, random 43.4, random rescaled 45.6 % mAP. Not run.
+Published (Table 7): RotNet 54.4, random 43.4, random rescaled 45.6 % mAP. Not run at
+this size; docs/measurements.md has a short run on other data.
 """
 
 _base_ = 'faster_rcnn_alexnet_voc07.py'
 
-# the base class of mmdet's FastRCNN, which accepts the base config's rpn_head
+# mmdet's FastRCNN does not accept the rpn_head of the base config; its base class does
 model = dict(
     type='TwoStageDetector',
     rpn_head=None,

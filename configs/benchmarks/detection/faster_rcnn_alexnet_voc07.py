@@ -4,13 +4,14 @@ r"""Faster R-CNN with AlexNet, VOC 2007: a more recent detector, which needs no 
 
 1 GPU × 2 images, 40,000 iterations of Girshick's (2015) recipe for Fast R-CNN, with a
 jointly trained region proposal network; multi-scale training, single-scale testing,
-11-point mAP. Batch norm is absorbed and the weights are rescaled before training. Pass
-``random`` or ``random-rescaled`` instead of the checkpoint for the baselines.
+11-point mAP. Batch norm is folded into the preceding layers and the weights are rescaled
+before training. For the baselines, pass ``random`` (not rescaled) or ``random-rescaled``
+instead of the checkpoint.
 
 Layout: data/VOCdevkit/VOC2007.
 
 Published for Fast R-CNN (Table 7): RotNet 54.4, random 43.4, random rescaled 45.6 % mAP.
-Not run.
+Not run at this size; docs/measurements.md has a short run on other data.
 """
 
 _base_ = [
