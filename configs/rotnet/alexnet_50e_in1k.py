@@ -6,7 +6,8 @@ r"""AlexNet on ImageNet with the schedule of the released code: 50 epochs.
 and 45 epochs.
 
 Published: a user measured a rotation accuracy of 89.18 % for the released model (issue 8 of the
-authors' code repository). Not run."""
+authors' code repository). Not run.
+"""
 
 _base_ = 'alexnet_in1k.py'
 
