@@ -73,16 +73,14 @@ def _explain(error: Exception) -> str | None:
     if isinstance(error, AssertionError):
         *_, (frame, number) = traceback.walk_tb(error.__traceback__)
         package = frame.f_globals.get('__name__', '').partition('.')[0]
-        if package not in DISTRIBUTIONS:
-            return None
-        if error.args and frame.f_code.co_name in ('__init__', 'load_data_list'):
-            return f'{package}.{type(frame.f_locals["self"]).__name__}: {error}'
-        if frame.f_code.co_name == '__init__':
+        if package in DISTRIBUTIONS and frame.f_code.co_name in ('__init__', 'load_data_list'):
+            name = f'{package}.{type(frame.f_locals["self"]).__name__}'
+            if error.args:
+                return f'{name}: {error}'
             code = linecache.getline(frame.f_code.co_filename, number).strip()
             names = dict.fromkeys(re.findall(r'[A-Za-z_]\w*', code))
             values = [f'{n}={frame.f_locals[n]!r}' for n in names if n in frame.f_locals]
-            return (
-                f'cannot build {package}.{type(frame.f_locals["self"]).__name__}: `{code}` fails'
-                + f' for {", ".join(values)}' * bool(values)
+            return f'cannot build {name}: `{code}` fails' + f' for {", ".join(values)}' * bool(
+                values
             )
     return None
