@@ -6,7 +6,7 @@ r"""Linear probes on conv1 to conv5 of AlexNet, ImageNet (Table 5).
 the checkpoint for the baseline.
 
 Published, top-1 (Table 5): RotNet 18.8, 31.7, 38.7, 38.2, 36.5 %; random 11.6, 17.1, 16.9,
-16.3, 14.1 %. Not run.
+16.3, 14.1 %. Not run at this size; docs/measurements.md has a short run on other data.
 """
 
 _base_ = [

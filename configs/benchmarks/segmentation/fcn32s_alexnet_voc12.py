@@ -4,14 +4,15 @@ r"""FCN-32s with AlexNet, VOC 2012 (Table 7, Long et al. 2015).
 
 Long et al.'s code for AlexNet: 100,000 updates at lr 1e-4, each with gradients accumulated
 over 20 whole images of SBD's 8,498 training images, without augmentation. fc6 and fc7 become
-convolutions, with dropout; batch norm is absorbed and the weights are rescaled before
-training. Tested on the 736 images of seg11valid, as in the source, and on VOC 2012's val, of
-which SBD's training images contain some. Pass ``random`` or ``random-rescaled`` instead of
-the checkpoint for the baselines.
+convolutions, with dropout; batch norm is folded into the preceding layers and the weights are
+rescaled before training. Tested on the 736 images of seg11valid, as in the source, and on VOC
+2012's val, of which SBD's training images contain some. For the baselines, pass ``random``
+(not rescaled) or ``random-rescaled`` instead of the checkpoint.
 
 Layout: data/VOCdevkit/VOC2012, to which ``mmrot sbd`` adds masks and lists.
 
-Published (Table 7): RotNet 39.1, random 19.8, random rescaled 32.6 % mIoU. Not run.
+Published (Table 7): RotNet 39.1, random 19.8, random rescaled 32.6 % mIoU. Not run at
+this size; docs/measurements.md has a short run on other data.
 """
 
 _base_ = [
