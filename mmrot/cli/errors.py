@@ -79,8 +79,6 @@ def _explain(error: Exception) -> str | None:
                 return f'{name}: {error}'
             code = linecache.getline(frame.f_code.co_filename, number).strip()
             names = dict.fromkeys(re.findall(r'[A-Za-z_]\w*', code))
-            values = [f'{n}={frame.f_locals[n]!r}' for n in names if n in frame.f_locals]
-            return f'cannot build {name}: `{code}` fails' + f' for {", ".join(values)}' * bool(
-                values
-            )
+            values = ', '.join(f'{n}={frame.f_locals[n]!r}' for n in names if n in frame.f_locals)
+            return f'cannot build {name}: `{code}` fails' + f' for {values}' * bool(values)
     return None
